@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The key vault: data encryption keys (DEKs), wrapped by CMKs, as MongoDB's key documents.
+ *
+ * Documents go in and come out as BSON bytes in exactly the format of MongoDB's client-side field
+ * level encryption (github.com/mongodb/specifications, client-side-encryption: data key documents). */
+#ifndef DEKVAULT_VAULT_H
+#define DEKVAULT_VAULT_H
+
+#include <stdbool.h>
+
+#include "dekvault/error.h"
+#include "dekvault/provider_file.h"
+#include "dekvault/span.h"
+
+DKV_BEGIN_DECLS
+
+struct dkv_vault;
+
+/* dkv_vault_open: open a vault of the provider file and make its providers known (no token or KMS is
+ * touched yet).
+ *   name      NULL or "default": `vault`; else an entry of `vaults`
+ * DKV_E_CONFIG, DKV_E_NOT_FOUND (no such name; or the store doesn't exist: `vault init` makes it), DKV_E_UNREACHABLE,
+ * DKV_E_RESOURCE (memory can't be locked: the text says what to do).
+ * Thread-safe: yes; the vault may be used by many threads at once. Blocks: opens the store. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_open(const struct dkv_provider_file *file, const char *name,
+                                                struct dkv_vault **ret_vault, struct dkv_error *err);
+
+/* dkv_vault_init: like dkv_vault_open, but makes the store and its index first where they are missing.
+ * *ret_created (may be NULL): whether the store was made by this call. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_init(const struct dkv_provider_file *file, const char *name, bool *ret_created,
+                                                struct dkv_vault **ret_vault, struct dkv_error *err);
+
+/* dkv_vault_close: wipes what it holds; every DEK handle must be closed before. NULL is fine. Not
+ * thread-safe: the last user calls it. */
+DKV_API void dkv_vault_close(struct dkv_vault *vault);
+
+/* ---- Creating keys ---- */
+
+struct dkv_key_options {
+    const char *cmk;               /* CMK reference; NULL: the provider entry's cmk */
+    const char *const *alt_names;  /* n_alt_names texts, UTF-8 */
+    size_t n_alt_names;
+    struct dkv_span material;      /* the DEK itself, exactly 96 bytes; empty: random. Wipe it yourself */
+};
+
+/* dkv_key_create: make a DEK, wrap it, open the wrap again and compare, then store it.
+ *   provider_id  "pkcs11:prod"
+ *   options      NULL: none
+ *   ret_id       the new document's _id
+ * DKV_E_CONFLICT: an alt name is taken. DKV_E_INVALID: material isn't 96 bytes, or an alt name is given
+ * twice or isn't UTF-8. DKV_E_NOT_FOUND: no such provider or CMK. DKV_E_POLICY: the CMK may not be used.
+ * And whatever the provider says (auth, unreachable, ...).
+ * Thread-safe: yes. Blocks: up to the provider's and the store's timeout-ms. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_create(struct dkv_vault *vault, const char *provider_id,
+                                                const struct dkv_key_options *options, struct dkv_uuid *ret_id,
+                                                struct dkv_error *err);
+
+/* ---- Finding and changing key documents (no CMK needed) ---- */
+
+/* Which key: by _id when alt_name is NULL. */
+struct dkv_key_selector {
+    struct dkv_uuid id;
+    const char *alt_name;
+};
+
+/* dkv_key_selector_parse: a UUID, else an alt name; "name:X" is always the alt name X, which stays
+ * borrowed from text. DKV_E_INVALID: empty. Thread-safe: yes. Blocks: no. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_selector_parse(const char *text, struct dkv_key_selector *ret, struct dkv_error *err);
+
+/* dkv_key_get: the document's stored bytes, appended to an empty ret_document (dkv_buf_done).
+ * DKV_E_NOT_FOUND; DKV_E_CONFLICT: two documents have that name; DKV_E_POLICY: the vault answers a pinned
+ * name otherwise. Thread-safe: yes. Blocks: reads the store. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_get(struct dkv_vault *vault, const struct dkv_key_selector *key,
+                                             struct dkv_buf *ret_document, struct dkv_error *err);
+
+/* A filter for dkv_key_list: what is NULL or unset doesn't narrow. */
+struct dkv_key_filter {
+    const char *provider;         /* KMS provider id */
+    const char *cmk;              /* masterKey's keyId (pkcs11, kmip) or key (aws); "" for local */
+    int status;                   /* -1: any; 0 enabled, 1 disabled */
+    const char *name_prefix;      /* an alt name starts with this */
+    int64_t created_after_ms, created_before_ms; /* creationDate; INT64_MIN and INT64_MAX: open */
+    int64_t updated_after_ms, updated_before_ms;
+};
+#define DKV_KEY_FILTER_ALL { NULL, NULL, -1, NULL, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX }
+
+/* One key document; document is borrowed for the call. Anything but DKV_OK stops the listing and is
+ * its result. The vault may be used from inside. */
+typedef enum dkv_rc (*dkv_key_visit_fn)(void *arg, struct dkv_span document, struct dkv_error *err);
+
+/* dkv_key_list: visit the documents that match (filter NULL: all), ordered by _id, after *after (NULL: from
+ * the start), at most limit of them (0: all). Constant memory.
+ * Thread-safe: yes. Blocks: reads the store. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_list(struct dkv_vault *vault, const struct dkv_key_filter *filter,
+                                              const struct dkv_uuid *after, size_t limit, dkv_key_visit_fn visit, void *arg,
+                                              struct dkv_error *err);
+
+/* dkv_key_add_name, dkv_key_remove_name: as MongoDB's addKeyAltName and removeKeyAltName; updateDate is not touched.
+ * *ret_changed (may be NULL): false if it was so already. DKV_E_NOT_FOUND: no such key; DKV_E_CONFLICT: another key has the name.
+ * Thread-safe: yes. Blocks: writes the store. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_add_name(struct dkv_vault *vault, const struct dkv_key_selector *key, const char *name,
+                                                  struct dkv_uuid *ret_id, bool *ret_changed, struct dkv_error *err);
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_remove_name(struct dkv_vault *vault, const struct dkv_key_selector *key, const char *name,
+                                                     struct dkv_uuid *ret_id, bool *ret_changed, struct dkv_error *err);
+
+/* dkv_key_delete: remove the document for good: what was encrypted with the key can never be read again.
+ * DKV_E_NOT_FOUND. Thread-safe: yes. Blocks: writes the store. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_delete(struct dkv_vault *vault, const struct dkv_key_selector *key, struct dkv_uuid *ret_id,
+                                                struct dkv_error *err);
+
+/* dkv_key_import: insert a key document unchanged, after checking it and, unless unverified, unwrapping it.
+ * *ret_inserted: false if a document with the same bytes is there already. DKV_E_REJECTED_CIPHERTEXT: malformed, or
+ * doesn't open; DKV_E_CONFLICT: another document has its _id or a name of its. Thread-safe: yes. Blocks: as dkv_key_create. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_import(struct dkv_vault *vault, struct dkv_span document, bool unverified,
+                                                bool *ret_inserted, struct dkv_error *err);
+
+/* ---- About the vault ---- */
+
+struct dkv_key_count {
+    const char *provider, *cmk; /* borrowed for the call */
+    int status;
+    uint64_t count;
+};
+typedef enum dkv_rc (*dkv_key_count_fn)(void *arg, const struct dkv_key_count *count, struct dkv_error *err);
+
+/* dkv_key_count: visit the number of keys of each provider, CMK and status. Thread-safe: yes. Blocks: reads the store. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_count_by(struct dkv_vault *vault, dkv_key_count_fn visit, void *arg, struct dkv_error *err);
+
+/* dkv_vault_index_state: "ok" or "missing": the unique index on keyAltNames. *ret_state is static. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_index_state(struct dkv_vault *vault, const char **ret_state, struct dkv_error *err);
+
+/* dkv_vault_store: where it is, without a password; borrowed. Thread-safe: yes. Blocks: no. */
+DKV_API const char *dkv_vault_store(const struct dkv_vault *vault);
+
+DKV_END_DECLS
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a vault's documents and state lie: one table for every kind of store, with the same answers to the same calls.
+ * Stores keep bytes; they never rewrite a document but where the call says so. Thread-safe but for open and close. */
+#ifndef VAULT_STORE_H
+#define VAULT_STORE_H
+
+#include "dekvault/vault.h"
+#include "vault/document.h"
+
+struct dkv_store_settings {
+    const char *location;  /* after "sqlite:": an absolute path; or a mongodb:// URI */
+    const char *name_space; /* mongodb: database.collection; else NULL */
+    uint32_t timeout_ms;
+};
+
+enum dkv_clash { DKV_CLASH_NONE, DKV_CLASH_ID, DKV_CLASH_NAME };
+enum dkv_index_state { DKV_INDEX_OK, DKV_INDEX_MISSING };
+
+struct dkv_store; /* first member of each kind's own struct */
+
+struct dkv_store_ops {
+    const char *scheme; /* "sqlite" */
+
+    /* open: DKV_E_NOT_FOUND when it doesn't exist and create is false. *ret_created may be NULL. */
+    enum dkv_rc (*open)(const struct dkv_store_settings *settings, bool create, bool *ret_created, struct dkv_store **ret, struct dkv_error *err);
+    void (*close)(struct dkv_store *store);
+
+    enum dkv_rc (*ensure_index)(struct dkv_store *store, struct dkv_error *err);
+    enum dkv_rc (*check_index)(struct dkv_store *store, enum dkv_index_state *ret, struct dkv_error *err);
+
+    /* insert: the bytes of a valid document. DKV_E_CONFLICT: *ret_clash (may be NULL) says whether _id or a name is taken. */
+    enum dkv_rc (*insert)(struct dkv_store *store, struct dkv_span document, enum dkv_clash *ret_clash, struct dkv_error *err);
+
+    /* get_many: visits the ones that exist, ordered by _id. */
+    enum dkv_rc (*get_many)(struct dkv_store *store, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit, void *arg, struct dkv_error *err);
+    /* get_by_alt_name: DKV_E_NOT_FOUND; DKV_E_CONFLICT when two documents have it. */
+    enum dkv_rc (*get_by_alt_name)(struct dkv_store *store, const char *name, struct dkv_buf *ret, struct dkv_error *err);
+    enum dkv_rc (*list)(struct dkv_store *store, const struct dkv_key_filter *filter, const struct dkv_uuid *after, size_t limit,
+                        dkv_key_visit_fn visit, void *arg, struct dkv_error *err);
+    enum dkv_rc (*count_by)(struct dkv_store *store, dkv_key_count_fn visit, void *arg, struct dkv_error *err);
+
+    /* Changes. DKV_E_NOT_FOUND: no such _id. */
+    /* replace_material: compare-and-set; masterKey and keyMaterial become the new ones, updateDate now, the rest stays.
+     * DKV_E_CONFLICT: they aren't the expected ones any more. */
+    enum dkv_rc (*replace_material)(struct dkv_store *store, const struct dkv_uuid *id, struct dkv_span expected_master_key,
+                                    struct dkv_span expected_material, struct dkv_span master_key, struct dkv_span material, struct dkv_error *err);
+    enum dkv_rc (*set_status)(struct dkv_store *store, const struct dkv_uuid *id, int32_t status, bool *ret_changed, struct dkv_error *err);
+    /* add_alt_name, remove_alt_name: updateDate stays; the field goes with its last name. DKV_E_CONFLICT: another document has the name. */
+    enum dkv_rc (*add_alt_name)(struct dkv_store *store, const struct dkv_uuid *id, const char *name, bool *ret_changed, struct dkv_error *err);
+    enum dkv_rc (*remove_alt_name)(struct dkv_store *store, const struct dkv_uuid *id, const char *name, bool *ret_changed, struct dkv_error *err);
+    /* remove: expected: the whole document's bytes, or empty for any. DKV_E_CONFLICT: it changed. */
+    enum dkv_rc (*remove)(struct dkv_store *store, const struct dkv_uuid *id, struct dkv_span expected, struct dkv_error *err);
+
+    /* State that all processes agree on: small values by key. As base/state.h: expected empty means absent, value empty deletes. */
+    enum dkv_rc (*state_get)(struct dkv_store *store, const char *key, struct dkv_buf *ret, struct dkv_error *err);
+    enum dkv_rc (*state_put)(struct dkv_store *store, const char *key, struct dkv_span expected, struct dkv_span value, struct dkv_error *err);
+};
+
+struct dkv_store {
+    const struct dkv_store_ops *ops;
+};
+
+/* The kinds there are; NULL-terminated. */
+extern const struct dkv_store_ops *const dkv_store_kinds[];
+extern const struct dkv_store_ops dkv_sqlite_store_ops;
+
+/* dkv_store_find: by the "scheme:" of a store setting; *ret_location is what follows. NULL: unknown. */
+const struct dkv_store_ops *dkv_store_find(const char *store, const char **ret_location);
+
+#endif
