@@ -26,7 +26,9 @@ DKV_MUST_USE enum dkv_rc dkv_random(uint8_t *ret, size_t len, struct dkv_error *
 DKV_MUST_USE enum dkv_rc dkv_uuid_random(struct dkv_uuid *ret, struct dkv_error *err);
 
 /* AES-256-GCM (SP 800-38D), tag 16. seal writes plain.len bytes to ciphertext. open writes
- * ciphertext.len bytes to plain; DKV_E_REJECTED_CIPHERTEXT on a wrong tag, plain wiped then. */
+ * ciphertext.len bytes to plain; DKV_E_REJECTED_CIPHERTEXT on a wrong tag, plain wiped then. An IV has 1 to 128 bytes
+ * (else seal: DKV_E_INVALID, open: DKV_E_REJECTED_CIPHERTEXT). Here and below, more than 1 GiB of aad or text is
+ * DKV_E_INVALID. */
 DKV_MUST_USE enum dkv_rc dkv_gcm_seal(const uint8_t key[static 32], struct dkv_span iv, struct dkv_span aad, struct dkv_span plain,
                          uint8_t *ciphertext, uint8_t tag[static DKV_GCM_TAG_LEN], struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_gcm_open(const uint8_t key[static 32], struct dkv_span iv, struct dkv_span aad,

@@ -59,6 +59,9 @@ void dkv_error_key(struct dkv_error *err, const char *key);
  * what the origin could not. */
 void dkv_error_prefix(struct dkv_error *err, const char *format, ...) DKV_PRINTF(2, 3);
 
+/* dkv_error_append: put words behind the message ("; raise the limit ..."): what to do about it. */
+void dkv_error_append(struct dkv_error *err, const char *format, ...) DKV_PRINTF(2, 3);
+
 /* dkv_rc_from_errno: the class an errno of a file operation belongs to (ENOENT not_found, EACCES
  * and EROFS denied, ENOSPC, EDQUOT, EFBIG, ENOMEM resource, the rest internal). */
 enum dkv_rc dkv_rc_from_errno(int error_number);

@@ -50,7 +50,8 @@ const struct dkv_secret_os *dkv_secret_os_real(void);
 DKV_MUST_USE enum dkv_rc dkv_secret_init(struct dkv_secret *secret, size_t len, struct dkv_error *err);
 
 /* dkv_secret_done: wipe, give back, leave {0}. {0} is fine. In a child that forked after init:
- * forgets only. */
+ * forgets only. Giving back twice (a copy of the struct), or what is no secret, ends the process by abort():
+ * to go on would let two owners share one secret's memory. */
 void dkv_secret_done(struct dkv_secret *secret);
 
 /* dkv_secret_is_alive: false after a fork in the child, where the bytes read as zeros; whoever
@@ -59,6 +60,12 @@ bool dkv_secret_is_alive(const struct dkv_secret *secret);
 
 /* dkv_secret_owns: whether the memory lies in the arena. For tests and for assertions of callers. */
 bool dkv_secret_owns(const void *memory, size_t len);
+
+/* The same for those who keep a bare pointer (providers' hosts). dkv_secret_alloc: NULL with *err filled on
+ * failure. dkv_secret_free: NULL is fine; in a child that forked after alloc: forgets only. */
+void *dkv_secret_alloc(size_t len, struct dkv_error *err);
+void dkv_secret_free(void *memory);
+bool dkv_secret_memory_is_alive(const void *memory);
 
 static inline struct dkv_span dkv_secret_view(const struct dkv_secret *secret)
 {

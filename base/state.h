@@ -15,7 +15,7 @@ DKV_MUST_USE enum dkv_rc dkv_state_open(const char *dir, struct dkv_state **ret,
 void dkv_state_close(struct dkv_state *state);
 const char *dkv_state_path(const struct dkv_state *state);
 
-/* table: [a-z-]+; key: any text up to 128 bytes (encoded for the file name). Values up to 64 KiB.
+/* table: [a-z0-9-]+; key: any text up to 128 bytes (encoded for the file name). Values up to 64 KiB.
  * get: DKV_E_NOT_FOUND. put: expected {NULL,0} means "absent"; anything else there: DKV_E_CONFLICT.
  * A value {NULL,0} deletes. put holds the table's lock for its length. fsync before rename. */
 DKV_MUST_USE enum dkv_rc dkv_state_get(struct dkv_state *state, const char *table, const char *key, struct dkv_buf *ret,

@@ -7,6 +7,7 @@
 
 #define DKV_DOCUMENT_MAX (1024u * 1024u) /* bytes; longer is refused before it is looked at */
 #define DKV_ALT_NAMES_MAX 1024u
+#define DKV_ALT_NAME_MAX 1024u /* bytes of a name that we give; longer ones of others are read */
 #define DKV_STATUS_ENABLED 0
 #define DKV_STATUS_DISABLED 1
 

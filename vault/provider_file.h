@@ -39,14 +39,17 @@ struct dkv_provider_file {
     const char *state_dir;   /* NULL: the default */
     bool fips_required;
     const char *fips_config;
-    struct dkv_value *values[3]; /* audit, memory, top level: what the above borrows from */
+    struct dkv_value *values[3]; /* top level, audit, memory: what the above borrows from */
 };
 
-/* dkv_provider_file_check: all faults, for `config check`. *ret_file is set only when there are none. DKV_OK with faults->n > 0 is
- * the usual answer to a wrong file; DKV_E_NOT_FOUND when there is no file. ret_path (PATH_MAX) gets the path looked at. */
-DKV_MUST_USE enum dkv_rc dkv_provider_file_check(const char *path, struct dkv_provider_file **ret_file, struct dkv_faults *faults, char *ret_path,
-                                    struct dkv_error *err);
+/* dkv_provider_file_check: all faults, for `config check`, by line. *ret_file is set only when there are none but
+ * warnings. DKV_OK with faults->n > 0 is the usual answer to a wrong file; DKV_E_NOT_FOUND when there is no file,
+ * DKV_E_CONFIG when it may not be trusted (owner, mode, folder, size), since then it isn't read. ret_path
+ * (PATH_MAX) gets the path looked at, also on failure. */
+DKV_MUST_USE enum dkv_rc dkv_provider_file_check(const char *path, struct dkv_provider_file **ret_file,
+                                                 struct dkv_faults *faults, char *ret_path, struct dkv_error *err);
 
+/* dkv_provider_file_vault: name NULL or "default": `vault`; NULL when there is none. */
 const struct dkv_vault_settings *dkv_provider_file_vault(const struct dkv_provider_file *file, const char *name);
 const struct dkv_provider_entry *dkv_provider_file_entry(const struct dkv_provider_file *file, const char *id);
 

@@ -1,2 +1,160 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Opening a vault: the process made fit for keys, the store, the audit, the providers (none of them contacted yet).
+ * Invariant: a store's location that came from a secret file stays in secret memory and is in no text that is shown. No lock: a vault
+ * doesn't change once it is open. */
 #include "vault/vault.h"
+
+#include "base/crypto.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+#define LOCATION_MAX 8192u
+
+enum dkv_rc dkv_process_start(const struct dkv_provider_file *file, struct dkv_error *err)
+{
+    const uint64_t limit_kib = file->memory_limit_kib;
+    const struct dkv_secret_options options = {
+        .allow_unlocked = file->memory_allow_unlocked,
+        .limit = limit_kib < SIZE_MAX / 1024 ? (size_t)limit_kib * 1024 : 0,
+    };
+    DKV_TRY(dkv_secret_configure(&options, err));
+    return dkv_crypto_start(file->fips_required ? file->fips_config : NULL, err);
+}
+
+/* ---- The store's location ---- */
+
+/* Copies text of secret memory, to have a NUL behind it. */
+static enum dkv_rc terminate(const struct dkv_secret *read, struct dkv_secret *ret, struct dkv_error *err)
+{
+    const size_t len = dkv_secret_trimmed_len(read);
+    DKV_CHECK(memchr(read->data, 0, len) == NULL, err, DKV_E_CONFIG, "a NUL in the store's location");
+    DKV_TRY(dkv_secret_init(ret, len + 1, err));
+    memcpy(ret->data, read->data, len);
+    return DKV_OK;
+}
+
+static enum dkv_rc read_location(const struct dkv_provider_file *file, const struct dkv_vault_settings *settings,
+                                 struct dkv_secret *ret, struct dkv_error *err)
+{
+    static const char scheme[] = "file:";
+    DKV_CLEANUP(dkv_secret_done) struct dkv_secret read = {0};
+    const char *source = settings->store_source;
+    DKV_CHECK(strncmp(source, scheme, strlen(scheme)) == 0, err, DKV_E_CONFIG, "%s:%u: store-source: only file:/absolute/path is known",
+              file->path, settings->line);
+    DKV_TRY(dkv_secret_file_read(source + strlen(scheme), settings->allow_group_read, LOCATION_MAX, &read, NULL, err));
+    return terminate(&read, ret, err);
+}
+
+static enum dkv_rc find_kind(const struct dkv_provider_file *file, const struct dkv_vault_settings *settings, const char *store,
+                             const struct dkv_store_ops **ret, const char **ret_location, struct dkv_error *err)
+{
+    const struct dkv_store_ops *ops = dkv_store_find(store, ret_location);
+    DKV_CHECK(ops != NULL || strncmp(store, "mongodb", strlen("mongodb")) != 0, err, DKV_E_CONFIG,
+              "%s:%u: this build has no MongoDB store: use sqlite:/absolute/path", file->path, settings->line);
+    DKV_CHECK(ops != NULL, err, DKV_E_CONFIG, "%s:%u: the store is of no known kind: use sqlite:/absolute/path", file->path,
+              settings->line);
+    *ret = ops;
+    return DKV_OK;
+}
+
+static enum dkv_rc open_store(struct dkv_vault *vault, bool create, bool *ret_created, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_secret_done) struct dkv_secret secret = {0};
+    const struct dkv_vault_settings *settings = vault->settings;
+    const struct dkv_store_ops *ops = NULL;
+    struct dkv_store_settings store = {.name_space = settings->name_space, .timeout_ms = settings->timeout_ms};
+    if (settings->store == NULL) {
+        DKV_TRY(read_location(vault->file, settings, &secret, err));
+    }
+    const char *text = settings->store != NULL ? settings->store : (const char *)secret.data;
+    DKV_TRY(find_kind(vault->file, settings, text, &ops, &store.location, err));
+    /* A path holds no password, but one that was kept in a secret file isn't shown either. */
+    vault->store_text = dkv_strdup(settings->store != NULL ? settings->store : settings->store_source);
+    if (vault->store_text == NULL) {
+        return dkv_fail_memory(err);
+    }
+    return ops->open(&store, create, ret_created, &vault->store, err);
+}
+
+/* ---- Opening ---- */
+
+static enum dkv_rc find_settings(const struct dkv_provider_file *file, const char *name, const struct dkv_vault_settings **ret,
+                                 struct dkv_error *err)
+{
+    const char *wanted = name != NULL ? name : "default";
+    *ret = dkv_provider_file_vault(file, wanted);
+    DKV_CHECK(*ret != NULL, err, DKV_E_NOT_FOUND, "no vault \"%s\" in %s: see `%s` there", wanted, file->path,
+              name != NULL && strcmp(name, "default") != 0 ? "vaults" : "vault");
+    return DKV_OK;
+}
+
+static enum dkv_rc fill(struct dkv_vault *vault, const char *name, bool create, bool *ret_created, struct dkv_error *err)
+{
+    const struct dkv_audit_settings audit = {.to = vault->file->audit_to, .required = vault->file->audit_required};
+    DKV_TRY(find_settings(vault->file, name, &vault->settings, err));
+    DKV_TRY(dkv_providers_new(vault->file, &vault->providers, err));
+    DKV_TRY(dkv_audit_open(&audit, &vault->audit, err));
+    DKV_TRY(open_store(vault, create, ret_created, err));
+    return create ? vault->store->ops->ensure_index(vault->store, err) : DKV_OK;
+}
+
+static enum dkv_rc open_vault(const struct dkv_provider_file *file, const char *name, bool create, bool *ret_created,
+                              struct dkv_vault **ret_vault, struct dkv_error *err)
+{
+    struct dkv_vault *vault = dkv_calloc(1, sizeof(*vault));
+    bool created = false;
+    if (vault == NULL) {
+        return dkv_fail_memory(err);
+    }
+    vault->file = file;
+    const enum dkv_rc rc = fill(vault, name, create, &created, err);
+    if (rc != DKV_OK) {
+        dkv_vault_close(vault);
+        return rc;
+    }
+    if (ret_created != NULL) {
+        *ret_created = created;
+    }
+    *ret_vault = vault;
+    return DKV_OK;
+}
+
+enum dkv_rc dkv_vault_open(const struct dkv_provider_file *file, const char *name, struct dkv_vault **ret_vault, struct dkv_error *err)
+{
+    return open_vault(file, name, false /* create */, NULL, ret_vault, err);
+}
+
+enum dkv_rc dkv_vault_init(const struct dkv_provider_file *file, const char *name, bool *ret_created, struct dkv_vault **ret_vault,
+                           struct dkv_error *err)
+{
+    return open_vault(file, name, true /* create */, ret_created, ret_vault, err);
+}
+
+void dkv_vault_close(struct dkv_vault *vault)
+{
+    if (vault == NULL) {
+        return;
+    }
+    if (vault->store != NULL) {
+        vault->store->ops->close(vault->store);
+    }
+    dkv_providers_free(vault->providers);
+    dkv_audit_close(vault->audit);
+    dkv_free(vault->store_text);
+    dkv_free(vault);
+}
+
+/* ---- About it ---- */
+
+const char *dkv_vault_store(const struct dkv_vault *vault)
+{
+    return vault->store_text;
+}
+
+enum dkv_rc dkv_vault_index_state(struct dkv_vault *vault, const char **ret_state, struct dkv_error *err)
+{
+    enum dkv_index_state state = DKV_INDEX_MISSING;
+    DKV_TRY(vault->store->ops->check_index(vault->store, &state, err));
+    *ret_state = state == DKV_INDEX_OK ? "ok" : "missing";
+    return DKV_OK;
+}

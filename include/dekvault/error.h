@@ -50,7 +50,8 @@ enum dkv_native {
 };
 
 /* One error. Owned by the caller, no destructor; start from {0}. Strings are NUL-terminated UTF-8
- * and cut at a character when too long; an empty string means "does not apply". */
+ * and cut at a character when too long; control characters in what came from outside are shown as
+ * '?'. An empty string means "does not apply". */
 struct dkv_error {
     enum dkv_rc rc;
     enum dkv_native native_system;

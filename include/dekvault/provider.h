@@ -40,7 +40,8 @@ enum dkv_option_type {
     DKV_OPTION_NUMBER,  /* decimal, within min and max */
     DKV_OPTION_BOOL,    /* true or false */
     DKV_OPTION_CHOICE,  /* one of choices */
-    DKV_OPTION_LIST     /* a list of texts */
+    DKV_OPTION_LIST,    /* a list of texts */
+    DKV_OPTION_MAP      /* texts by name */
 };
 
 struct dkv_option {
@@ -61,8 +62,8 @@ struct dkv_value {
     const char *text;          /* TEXT, PATH, SOURCE, CHOICE; else NULL */
     uint64_t number;           /* NUMBER */
     bool flag;                 /* BOOL */
-    const char *const *items;  /* LIST: NULL-terminated */
-    size_t n_items;
+    const char *const *items;  /* LIST: NULL-terminated; MAP: name, value, name, value, ..., NULL */
+    size_t n_items;            /* MAP: of both together */
 };
 
 /* What every provider's entry has. Borrowed, lives as long as the instance. */

@@ -1,2 +1,220 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vault/store.h"
+/* The embedded store: one SQLite file in WAL mode. Here: its table, and what its other files share: the lock,
+ * transactions, statements, and the state table. Invariant: every change is one BEGIN IMMEDIATE transaction made
+ * durable by synchronous=FULL before the call returns, so a process may be killed anywhere. Lock: store->lock, around every use of the
+ * connection, never held while a visitor runs. */
+#include "vault/store/sqlite.h"
+
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum dkv_rc dkv_sqlite_lock(struct dkv_sqlite_store *store, struct dkv_error *err)
+{
+    DKV_CHECK(store->pid == getpid(), err, DKV_E_INVALID, "the vault %s was opened before fork(); a child must open its own", store->path);
+    pthread_mutex_lock(&store->lock);
+    return DKV_OK;
+}
+
+void dkv_sqlite_unlock(struct dkv_sqlite_store *store)
+{
+    pthread_mutex_unlock(&store->lock);
+}
+
+sqlite3_stmt *dkv_sqlite_statement(struct dkv_sqlite_store *store, enum sqlite_statement which)
+{
+    return store->statements[which];
+}
+
+void dkv_sqlite_done(sqlite3_stmt *const *statement)
+{
+    if (*statement != NULL) {
+        (void)sqlite3_reset(*statement);
+        (void)sqlite3_clear_bindings(*statement);
+    }
+}
+
+int dkv_sqlite_bind_id(sqlite3_stmt *statement, int at, const struct dkv_uuid *id)
+{
+    return sqlite3_bind_blob(statement, at, id->bytes, sizeof(id->bytes), SQLITE_STATIC);
+}
+
+int dkv_sqlite_bind_blob(sqlite3_stmt *statement, int at, struct dkv_span bytes)
+{
+    return sqlite3_bind_blob64(statement, at, bytes.data != NULL ? (const void *)bytes.data : "", bytes.len, SQLITE_STATIC);
+}
+
+int dkv_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text)
+{
+    return sqlite3_bind_text64(statement, at, text, strlen(text), SQLITE_STATIC, SQLITE_UTF8);
+}
+
+enum dkv_rc dkv_sqlite_step(struct dkv_sqlite_store *store, sqlite3_stmt *statement, const char *doing, bool *ret_row, struct dkv_error *err)
+{
+    const int code = sqlite3_step(statement);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        return dkv_sqlite_fail(store->db, store->path, code, doing, err);
+    }
+    *ret_row = code == SQLITE_ROW;
+    return DKV_OK;
+}
+
+enum dkv_rc dkv_sqlite_run(struct dkv_sqlite_store *store, sqlite3_stmt *statement, const char *doing, struct dkv_error *err)
+{
+    bool row = false;
+    return dkv_sqlite_step(store, statement, doing, &row, err);
+}
+
+/* ---- Transactions ---- */
+
+static enum dkv_rc run_one(struct dkv_sqlite_store *store, enum sqlite_statement which, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, which);
+    return dkv_sqlite_run(store, statement, "writing", err);
+}
+
+static enum dkv_rc transact(struct dkv_sqlite_store *store, enum dkv_rc (*body)(struct dkv_sqlite_store *, void *, struct dkv_error *), void *arg,
+                            struct dkv_error *err)
+{
+    DKV_TRY(run_one(store, STMT_BEGIN, err));
+    enum dkv_rc rc = body(store, arg, err);
+    if (rc == DKV_OK) {
+        rc = run_one(store, STMT_COMMIT, err);
+    }
+    /* A full disk or a failed allocation may have rolled back already. */
+    if (rc != DKV_OK && sqlite3_get_autocommit(store->db) == 0) {
+        (void)run_one(store, STMT_ROLLBACK, NULL);
+    }
+    return rc;
+}
+
+enum dkv_rc dkv_sqlite_in_transaction(struct dkv_sqlite_store *store, enum dkv_rc (*body)(struct dkv_sqlite_store *, void *, struct dkv_error *),
+                                      void *arg, struct dkv_error *err)
+{
+    DKV_TRY(dkv_sqlite_lock(store, err));
+    const enum dkv_rc rc = transact(store, body, arg, err);
+    dkv_sqlite_unlock(store);
+    return rc;
+}
+
+/* ---- State ---- */
+
+static enum dkv_rc read_state(struct dkv_sqlite_store *store, const char *key, struct dkv_buf *ret, bool *ret_found, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_STATE_GET);
+    const int code = dkv_sqlite_bind_text(statement, 1, key);
+    if (code != SQLITE_OK) {
+        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
+    }
+    DKV_TRY(dkv_sqlite_step(store, statement, "reading", ret_found, err));
+    return *ret_found ? dkv_buf_append(ret, dkv_sqlite_column_span(statement, 0), err) : DKV_OK;
+}
+
+static enum dkv_rc state_get(struct dkv_store *base, const char *key, struct dkv_buf *ret, struct dkv_error *err)
+{
+    struct dkv_sqlite_store *store = dkv_sqlite_of(base);
+    bool found = false;
+    DKV_TRY(dkv_sqlite_lock(store, err));
+    const enum dkv_rc rc = read_state(store, key, ret, &found, err);
+    dkv_sqlite_unlock(store);
+    DKV_TRY(rc);
+    DKV_CHECK(found, err, DKV_E_NOT_FOUND, "the vault %s has no state record %s", store->path, key);
+    return DKV_OK;
+}
+
+struct state_put {
+    const char *key;
+    struct dkv_span expected;
+    struct dkv_span value;
+};
+
+static enum dkv_rc put_state(struct dkv_sqlite_store *store, void *arg, struct dkv_error *err)
+{
+    const struct state_put *put = arg;
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf current = {0};
+    bool found = false;
+    DKV_TRY(read_state(store, put->key, &current, &found, err));
+    DKV_CHECK(dkv_span_equal(dkv_span_buf(&current), put->expected), err, DKV_E_CONFLICT, "the state record %s in the vault %s has changed", put->key,
+              store->path);
+    const enum sqlite_statement which = put->value.len > 0 ? STMT_STATE_PUT : STMT_STATE_DELETE;
+    DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, which);
+    int code = dkv_sqlite_bind_text(statement, 1, put->key);
+    if (code == SQLITE_OK && which == STMT_STATE_PUT) {
+        code = dkv_sqlite_bind_blob(statement, 2, put->value);
+    }
+    return code == SQLITE_OK ? dkv_sqlite_run(store, statement, "writing", err) : dkv_sqlite_fail(store->db, store->path, code, "writing", err);
+}
+
+static enum dkv_rc state_put(struct dkv_store *base, const char *key, struct dkv_span expected, struct dkv_span value, struct dkv_error *err)
+{
+    struct state_put put = {.key = key, .expected = expected, .value = value};
+    return dkv_sqlite_in_transaction(dkv_sqlite_of(base), put_state, &put, err);
+}
+
+/* ---- The index: names must be unique, by the table's primary key or by an index of our own ---- */
+
+static const char index_sql[] = "SELECT (SELECT count(*) FROM pragma_table_info('alt_names') WHERE pk > 0) = 1"
+                                " AND (SELECT count(*) FROM pragma_table_info('alt_names') WHERE pk > 0 AND name = 'name') = 1"
+                                " OR EXISTS (SELECT 1 FROM pragma_index_list('alt_names') WHERE name = 'alt_names_unique' AND \"unique\" = 1)";
+
+static enum dkv_rc read_index(struct dkv_sqlite_store *store, enum dkv_index_state *ret, struct dkv_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    const int code = sqlite3_prepare_v2(store->db, index_sql, -1, &statement, NULL);
+    if (code != SQLITE_OK) {
+        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
+    }
+    const enum dkv_rc rc = dkv_sqlite_step(store, statement, "reading", &row, err);
+    if (rc == DKV_OK) {
+        *ret = row && sqlite3_column_int(statement, 0) != 0 ? DKV_INDEX_OK : DKV_INDEX_MISSING;
+    }
+    (void)sqlite3_finalize(statement);
+    return rc;
+}
+
+static enum dkv_rc check_index(struct dkv_store *base, enum dkv_index_state *ret, struct dkv_error *err)
+{
+    struct dkv_sqlite_store *store = dkv_sqlite_of(base);
+    DKV_TRY(dkv_sqlite_lock(store, err));
+    const enum dkv_rc rc = read_index(store, ret, err);
+    dkv_sqlite_unlock(store);
+    return rc;
+}
+
+static enum dkv_rc make_index(struct dkv_sqlite_store *store, void *arg, struct dkv_error *err)
+{
+    (void)arg;
+    enum dkv_index_state state = DKV_INDEX_MISSING;
+    DKV_TRY(read_index(store, &state, err));
+    if (state == DKV_INDEX_OK) {
+        return DKV_OK;
+    }
+    const int code = sqlite3_exec(store->db, "CREATE UNIQUE INDEX alt_names_unique ON alt_names (name)", NULL, NULL, NULL);
+    return code == SQLITE_OK ? DKV_OK : dkv_sqlite_fail(store->db, store->path, code, "making the index of alt names of", err);
+}
+
+static enum dkv_rc ensure_index(struct dkv_store *base, struct dkv_error *err)
+{
+    return dkv_sqlite_in_transaction(dkv_sqlite_of(base), make_index, NULL, err);
+}
+
+const struct dkv_store_ops dkv_sqlite_store_ops = {
+    .scheme = "sqlite",
+    .open = dkv_sqlite_open,
+    .close = dkv_sqlite_close,
+    .ensure_index = ensure_index,
+    .check_index = check_index,
+    .insert = dkv_sqlite_insert,
+    .get_many = dkv_sqlite_get_many,
+    .get_by_alt_name = dkv_sqlite_get_by_alt_name,
+    .list = dkv_sqlite_list,
+    .count_by = dkv_sqlite_count_by,
+    .replace_material = dkv_sqlite_replace_material,
+    .set_status = dkv_sqlite_set_status,
+    .add_alt_name = dkv_sqlite_add_alt_name,
+    .remove_alt_name = dkv_sqlite_remove_alt_name,
+    .remove = dkv_sqlite_remove,
+    .state_get = state_get,
+    .state_put = state_put,
+};

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `vault init` and `vault info`. No lock. */
+#include "cli/command.h"
+#include "cli/names.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/crypto.h"
+
+/* ---- init ---- */
+
+static enum dkv_rc init(struct dkv_cli *cli, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf json = {0};
+    bool created = false;
+    const char *index = NULL;
+    DKV_TRY(dkv_vault_init(cli->file, dkv_cli_value(cli, "vault"), &created, &cli->vault, err));
+    DKV_TRY(dkv_vault_index_state(cli->vault, &index, err));
+    const char *store = dkv_vault_store(cli->vault);
+    if (!cli->out.json) {
+        return dkv_out_note(&cli->out, err, "%s: %s, index %s\n", store, created ? "made" : "was there already", index);
+    }
+    DKV_TRY(dkv_buf_append_str(&json, "{", err));
+    DKV_TRY(dkv_json_member_text(&json, "store", store, err));
+    DKV_TRY(dkv_json_member_bool(&json, "created", created, err));
+    DKV_TRY(dkv_json_member_text(&json, "index", index, err));
+    DKV_TRY(dkv_buf_append_str(&json, "}", err));
+    return dkv_out_line(&cli->out, &json, err);
+}
+
+/* ---- info ---- */
+
+struct info {
+    struct dkv_output *out;
+    uint64_t n_keys;
+    struct dkv_table table;
+    struct dkv_buf by; /* JSON */
+};
+
+static void info_done(struct info *info)
+{
+    dkv_table_done(&info->table);
+    dkv_buf_done(&info->by);
+}
+
+static enum dkv_rc count_json(struct dkv_buf *json, const struct dkv_key_count *count, struct dkv_error *err)
+{
+    DKV_TRY(dkv_json_comma(json, err));
+    DKV_TRY(dkv_buf_append_str(json, "{", err));
+    DKV_TRY(dkv_json_member_text(json, "provider", count->provider, err));
+    DKV_TRY(dkv_json_member_text(json, "cmk", count->cmk, err));
+    DKV_TRY(dkv_json_member_text(json, "status", dkv_status_name(count->status), err));
+    DKV_TRY(dkv_json_member_int(json, "count", (int64_t)count->count, err));
+    return dkv_buf_append_str(json, "}", err);
+}
+
+static enum dkv_rc take_count(void *arg, const struct dkv_key_count *count, struct dkv_error *err)
+{
+    struct info *info = arg;
+    char number[24];
+    info->n_keys += count->count;
+    if (info->out->json) {
+        return count_json(&info->by, count, err);
+    }
+    snprintf(number, sizeof(number), "%" PRIu64, count->count);
+    const struct dkv_cell cells[] = {
+        {count->provider, DKV_PLAIN},
+        {dkv_status_name(count->status), DKV_PLAIN},
+        {number, DKV_PLAIN},
+        {count->cmk[0] != '\0' ? count->cmk : "-", DKV_PLAIN},
+    };
+    return dkv_table_row(&info->table, cells, err);
+}
+
+static enum dkv_rc info_json(struct info *info, const char *store, const char *index, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf json = {0};
+    DKV_TRY(dkv_buf_append_str(&info->by, "]", err));
+    DKV_TRY(dkv_buf_append(&info->by, dkv_span("", 1), err));
+    DKV_TRY(dkv_buf_append_str(&json, "{", err));
+    DKV_TRY(dkv_json_member_text(&json, "store", store, err));
+    DKV_TRY(dkv_json_member_text(&json, "index", index, err));
+    DKV_TRY(dkv_json_member_int(&json, "keys", (int64_t)info->n_keys, err));
+    DKV_TRY(dkv_json_member_raw(&json, "by", (const char *)info->by.data, err));
+    DKV_TRY(dkv_json_member_text(&json, "crypto", dkv_crypto_backend(), err));
+    DKV_TRY(dkv_json_member_bool(&json, "fips", dkv_crypto_is_fips(), err));
+    DKV_TRY(dkv_buf_append_str(&json, "}", err));
+    return dkv_out_line(info->out, &json, err);
+}
+
+static enum dkv_rc print_memory(struct dkv_output *out, struct dkv_error *err)
+{
+    struct dkv_secret_memory_info memory;
+    dkv_secret_memory(&memory);
+    DKV_TRY(dkv_out_printf(out, err, "memory   %s, %zu KiB mapped, %zu bytes in use, ", memory.locked ? "locked" : "NOT locked",
+                           memory.mapped / 1024, memory.in_use));
+    if (memory.limit == SIZE_MAX) {
+        return dkv_out_printf(out, err, "no limit\n");
+    }
+    return dkv_out_printf(out, err, "limit %zu KiB\n", memory.limit / 1024);
+}
+
+static enum dkv_rc info_text(struct info *info, const char *store, const char *index, struct dkv_error *err)
+{
+    struct dkv_output *out = info->out;
+    DKV_TRY(dkv_out_printf(out, err, "store    %s\nindex    %s\nkeys     %" PRIu64 "\ncrypto   %s\nfips     %s\n", store, index, info->n_keys,
+                           dkv_crypto_backend(), dkv_crypto_is_fips() ? "yes" : "no"));
+    if (out->verbose) {
+        DKV_TRY(print_memory(out, err));
+    }
+    if (info->n_keys == 0) {
+        return DKV_OK;
+    }
+    DKV_TRY(dkv_out_printf(out, err, "\n"));
+    return dkv_table_end(&info->table, err);
+}
+
+static const struct dkv_column columns[] = {{"PROVIDER", 0}, {"STATUS", 0}, {"KEYS", 0}, {"CMK", 0}};
+
+static enum dkv_rc show_info(struct dkv_cli *cli, struct dkv_error *err)
+{
+    DKV_CLEANUP(info_done) struct info info = {.out = &cli->out};
+    const char *index = NULL;
+    DKV_TRY(cli->out.json ? dkv_buf_append_str(&info.by, "[", err)
+                          : dkv_table_begin(&info.table, &cli->out, columns, DKV_COUNT(columns), err));
+    DKV_TRY(dkv_vault_index_state(cli->vault, &index, err));
+    DKV_TRY(dkv_key_count_by(cli->vault, take_count, &info, err));
+    const char *store = dkv_vault_store(cli->vault);
+    return cli->out.json ? info_json(&info, store, index, err) : info_text(&info, store, index, err);
+}
+
+static const struct dkv_command commands[] = {
+    {
+        .group = "vault",
+        .verb = "init",
+        .summary = "make the vault's store and its index where they are missing",
+        .usage = "",
+        .need = DKV_NEED_FILE,
+        .run = init,
+    },
+    {
+        .group = "vault",
+        .verb = "info",
+        .summary = "show where the vault is, how many keys of which kind it holds, and which cryptography is at work",
+        .usage = "",
+        .details = "With --verbose also how much memory for secrets there is.",
+        .need = DKV_NEED_VAULT,
+        .run = show_info,
+    },
+};
+const struct dkv_command_group dkv_vault_commands = {"vault", "the key vault", commands, DKV_COUNT(commands)};

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Extended JSON through libbson. A value that isn't a document is written and read as {"v": value}. What libbson copies of a plaintext
+ * is wiped before it is freed. Owns nothing; no lock. */
+#include "cli/extjson.h"
+
+#include <bson/bson.h>
+#include <limits.h>
+
+#include "base/mem.h"
+#include "cli/json_check.h"
+
+/* DEL, C1 controls (U+0080 to U+009F) and the line separators may stand in JSON as they are, but a terminal would act upon them. In JSON
+ * text they occur inside strings alone, where an escape says the same. Returns the bytes of such a character, else 0. */
+static size_t unprintable(const char *text, unsigned *ret_code)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    if (at[0] == 0x7f) {
+        *ret_code = 0x7f;
+        return 1;
+    }
+    if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) {
+        *ret_code = at[1];
+        return 2;
+    }
+    if (at[0] == 0xe2 && at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9)) {
+        *ret_code = 0x2000u + (at[2] & 0x3fu);
+        return 3;
+    }
+    return 0;
+}
+
+static enum dkv_rc append_json(struct dkv_buf *out, const char *json, size_t len, struct dkv_error *err)
+{
+    size_t from = 0;
+    for (size_t at = 0; at < len;) {
+        unsigned code = 0;
+        const size_t skip = unprintable(json + at, &code);
+        if (skip == 0) {
+            at++;
+            continue;
+        }
+        DKV_TRY(dkv_buf_append(out, dkv_span(json + from, at - from), err));
+        DKV_TRY(dkv_buf_printf(out, err, "\\u%04x", code));
+        from = at += skip;
+    }
+    return dkv_buf_append(out, dkv_span(json + from, len - from), err);
+}
+
+static void free_json(char *json, size_t len)
+{
+    if (json != NULL) {
+        dkv_wipe(json, len);
+        bson_free(json);
+    }
+}
+
+enum dkv_rc dkv_extjson_document(struct dkv_buf *out, struct dkv_span bson, struct dkv_error *err)
+{
+    bson_t document;
+    size_t len = 0;
+    DKV_CHECK(bson_init_static(&document, bson.data, bson.len), err, DKV_E_REJECTED_CIPHERTEXT, "not a BSON document");
+    char *json = bson_as_canonical_extended_json(&document, &len);
+    DKV_CHECK(json != NULL, err, DKV_E_REJECTED_CIPHERTEXT, "not a valid BSON document");
+    const enum dkv_rc rc = append_json(out, json, len, err);
+    free_json(json, len);
+    return rc;
+}
+
+/* {"v": value} as BSON: length, type, "v" NUL, the value, NUL. */
+static enum dkv_rc wrap_value(struct dkv_buf *ret, struct dkv_bson_value value, struct dkv_error *err)
+{
+    const size_t len = 4 + 1 + 2 + value.bytes.len + 1;
+    DKV_CHECK(len <= INT32_MAX, err, DKV_E_INVALID, "a value of %zu bytes is too long", value.bytes.len);
+    const uint8_t head[] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16), (uint8_t)(len >> 24), value.type, 'v', 0};
+    DKV_TRY(dkv_buf_append(ret, dkv_span(head, sizeof(head)), err));
+    DKV_TRY(dkv_buf_append(ret, value.bytes, err));
+    return dkv_buf_append(ret, dkv_span("", 1), err);
+}
+
+enum dkv_rc dkv_extjson_value(struct dkv_buf *out, struct dkv_bson_value value, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf document = {0};
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf json = {0};
+    DKV_TRY(wrap_value(&document, value, err));
+    DKV_TRY(dkv_extjson_document(&json, dkv_span_buf(&document), err));
+    /* What stands between the first colon and the last bracket. */
+    const uint8_t *colon = memchr(json.data, ':', json.len), *end = json.data + json.len;
+    DKV_CHECK(colon != NULL && end[-1] == '}', err, DKV_E_INTERNAL, "libbson wrote no document");
+    const uint8_t *start = colon + 1;
+    for (end--; start < end && *start == ' '; start++) {
+    }
+    for (; end > start && end[-1] == ' '; end--) {
+    }
+    return dkv_buf_append(out, dkv_span(start, (size_t)(end - start)), err);
+}
+
+enum dkv_rc dkv_extjson_payload(struct dkv_buf *out, struct dkv_span payload, struct dkv_error *err)
+{
+    DKV_TRY(dkv_buf_append_str(out, "{\"$binary\":{\"base64\":\"", err));
+    DKV_TRY(dkv_to_base64(payload, out, err));
+    return dkv_buf_append_str(out, "\",\"subType\":\"06\"}}", err);
+}
+
+static enum dkv_rc read_json(struct dkv_span json, struct dkv_buf *ret, struct dkv_error *err)
+{
+    bson_error_t reason;
+    bson_t *document = bson_new_from_json(json.data, (ssize_t)json.len, &reason);
+    DKV_CHECK(document != NULL, err, DKV_E_INVALID, "not Extended JSON: %s", reason.message);
+    const enum dkv_rc rc = dkv_buf_append(ret, dkv_span(bson_get_data(document), document->len), err);
+    dkv_wipe((void *)(uintptr_t)bson_get_data(document), document->len);
+    bson_destroy(document);
+    return rc;
+}
+
+enum dkv_rc dkv_extjson_read_document(struct dkv_span json, struct dkv_buf *ret, struct dkv_error *err)
+{
+    DKV_TRY(dkv_json_check(json, err));
+    return read_json(json, ret, err);
+}
+
+enum dkv_rc dkv_extjson_read_value(struct dkv_span json, uint8_t *ret_type, struct dkv_buf *ret, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf text = {0};
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf bson = {0};
+    DKV_TRY(dkv_json_check(json, err));
+    DKV_TRY(dkv_buf_append_str(&text, "{\"v\":", err));
+    DKV_TRY(dkv_buf_append(&text, json, err));
+    DKV_TRY(dkv_buf_append_str(&text, "}", err));
+    DKV_TRY(read_json(dkv_span_buf(&text), &bson, err));
+    DKV_CHECK(bson.len > 8 && bson.data[5] == 'v' && bson.data[6] == 0, err, DKV_E_INTERNAL, "libbson read no value");
+    *ret_type = bson.data[4];
+    return dkv_buf_append(ret, dkv_span(bson.data + 7, bson.len - 8), err);
+}
+
+enum dkv_rc dkv_extjson_read_payload(struct dkv_span json, struct dkv_buf *ret, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf value = {0};
+    uint8_t type = 0;
+    DKV_TRY(dkv_extjson_read_value(json, &type, &value, err));
+    /* A binary is its length (4 bytes), its subtype and its bytes. */
+    DKV_CHECK(type == BSON_TYPE_BINARY && value.len >= 5 && value.data[4] == 6, err, DKV_E_INVALID,
+              "not an encrypted value: that is a $binary of subType 06");
+    return dkv_buf_append(ret, dkv_span(value.data + 5, value.len - 5), err);
+}

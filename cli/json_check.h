@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_JSON_CHECK_H
+#define CLI_JSON_CHECK_H
+
+#include "base/bytes.h"
+
+#define DKV_JSON_DEPTH_MAX 200u
+
+/* dkv_json_check: DKV_E_INVALID unless text is exactly one JSON value (RFC 8259), valid UTF-8, with white space around it at most.
+ * libbson's reader is more lenient: it takes two values for one, and what stands behind the first for nothing. */
+DKV_MUST_USE enum dkv_rc dkv_json_check(struct dkv_span text, struct dkv_error *err);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program `dekvault`: makes the process fit for keys, reads the command line, runs the command, tells its error. */
+#include "cli/command.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A closed standard descriptor would be taken by the next file opened, the vault for instance, and be written to. */
+static void open_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        const int mode = fd == STDERR_FILENO ? O_WRONLY : O_RDONLY; /* writing to standard output stays an error */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) != fd) {
+            abort();
+        }
+    }
+}
+
+static void print_log(void *arg, enum dkv_log_level level, const char *line)
+{
+    static const char *const names[] = {[DKV_LOG_WARNING] = "warning: ", [DKV_LOG_NOTICE] = "", [DKV_LOG_DEBUG] = "debug: "};
+    const struct dkv_output *out = arg;
+    const bool wanted = level == DKV_LOG_WARNING ? !out->quiet : out->verbose;
+    if (wanted) {
+        fprintf(stderr, "dekvault: %s%s\n", names[level], line);
+    }
+}
+
+static enum dkv_rc help(struct dkv_cli *cli, struct dkv_error *err)
+{
+    const struct dkv_command_group *group = NULL;
+    if (cli->command != NULL) {
+        return dkv_help_command(&cli->out, cli->command, err);
+    }
+    if (cli->group == NULL) {
+        return dkv_help_program(&cli->out, err);
+    }
+    DKV_TRY(dkv_command_find_group(cli->group, &group, err));
+    return dkv_help_group(&cli->out, group, err);
+}
+
+static enum dkv_rc dispatch(struct dkv_cli *cli, struct dkv_error *err)
+{
+    if (dkv_cli_has(cli, "help")) {
+        return help(cli, err);
+    }
+    if (dkv_cli_has(cli, "version")) {
+        return dkv_out_printf(&cli->out, err, "dekvault %s\n", dkv_version());
+    }
+    if (cli->command == NULL) {
+        return dkv_fail(err, DKV_E_INVALID, "no command given: see `dekvault %s%s--help`", cli->group != NULL ? cli->group : "",
+                        cli->group != NULL ? " " : "");
+    }
+    DKV_TRY(dkv_cli_open(cli, err));
+    return cli->command->run(cli, err);
+}
+
+static enum dkv_rc run(struct dkv_cli *cli, int argc, char **argv, struct dkv_error *err)
+{
+    DKV_TRY(dkv_process_harden(err));
+    DKV_TRY(dkv_cli_parse(cli, argc, argv, err));
+    cli->out.colour = isatty(STDOUT_FILENO) == 1 && secure_getenv("NO_COLOR") == NULL;
+    dkv_set_log(print_log, &cli->out);
+    const enum dkv_rc rc = dispatch(cli, err);
+    /* What was printed before a failure counts too: a half of a list is still one. */
+    const enum dkv_rc flushed = dkv_out_flush(&cli->out, rc == DKV_OK ? err : NULL);
+    return rc != DKV_OK ? rc : flushed;
+}
+
+int main(int argc, char **argv)
+{
+    struct dkv_cli cli = {.out = {.fd = STDOUT_FILENO}};
+    struct dkv_error err = {0};
+    open_standard_descriptors();
+    (void)signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write(2), told like any other */
+    const enum dkv_rc rc = run(&cli, argc, argv, &err);
+    if (rc != DKV_OK) {
+        dkv_cli_print_error(&err, cli.out.json);
+    }
+    dkv_set_log(NULL, NULL);
+    const int code = rc != DKV_OK ? dkv_cli_exit_code(rc) : cli.exit_code;
+    dkv_cli_done(&cli);
+    return code;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Standard output. Owns: what isn't written yet. Written by write(2) from a buffer that is wiped, since plaintext goes through it.
+ * Invariant: a failed write is an error of the command, never passed over. No lock: one thread. */
+#include "cli/output.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define FLUSH_BYTES ((size_t)64 * 1024)
+
+enum dkv_rc dkv_out_flush(struct dkv_output *out, struct dkv_error *err)
+{
+    size_t done = 0;
+    while (done < out->pending.len) {
+        const ssize_t n = write(out->fd, out->pending.data + done, out->pending.len - done);
+        if (n < 0 && errno != EINTR) {
+            out->pending.len = 0;
+            return dkv_fail_errno(err, DKV_E_RESOURCE, "can't write to standard output");
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    out->pending.len = 0;
+    return DKV_OK;
+}
+
+enum dkv_rc dkv_out_bytes(struct dkv_output *out, struct dkv_span bytes, struct dkv_error *err)
+{
+    DKV_TRY(dkv_buf_append(&out->pending, bytes, err));
+    return out->pending.len >= FLUSH_BYTES ? dkv_out_flush(out, err) : DKV_OK;
+}
+
+static enum dkv_rc append_format(struct dkv_output *out, struct dkv_error *err, const char *format, va_list args)
+{
+    char *text = NULL;
+    const int len = vasprintf(&text, format, args);
+    if (len < 0) {
+        return dkv_fail_memory(err);
+    }
+    const enum dkv_rc rc = dkv_out_bytes(out, dkv_span(text, (size_t)len), err);
+    dkv_wipe(text, (size_t)len);
+    free(text);
+    return rc;
+}
+
+enum dkv_rc dkv_out_printf(struct dkv_output *out, struct dkv_error *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const enum dkv_rc rc = append_format(out, err, format, args);
+    va_end(args);
+    return rc;
+}
+
+enum dkv_rc dkv_out_note(struct dkv_output *out, struct dkv_error *err, const char *format, ...)
+{
+    va_list args;
+    if (out->quiet) {
+        return DKV_OK;
+    }
+    va_start(args, format);
+    const enum dkv_rc rc = append_format(out, err, format, args);
+    va_end(args);
+    return rc;
+}
+
+enum dkv_rc dkv_out_line(struct dkv_output *out, struct dkv_buf *line, struct dkv_error *err)
+{
+    DKV_TRY(dkv_buf_append_str(line, "\n", err));
+    return dkv_out_bytes(out, dkv_span_buf(line), err);
+}
+
+/* Characters that a terminal acts upon: C0, DEL, C1, line separators, and the bidirectional overrides that make a line read as
+ * another one. */
+static bool is_active(struct dkv_span c)
+{
+    if (c.len == 1) {
+        return c.data[0] < 0x20 || c.data[0] == 0x7f;
+    }
+    if (c.len == 2) {
+        return c.data[0] == 0xc2 && c.data[1] < 0xa0;
+    }
+    if (c.len != 3 || c.data[0] != 0xe2) {
+        return false;
+    }
+    return (c.data[1] == 0x80 && c.data[2] >= 0xa8 && c.data[2] <= 0xae) || (c.data[1] == 0x81 && c.data[2] >= 0xa6 && c.data[2] <= 0xa9);
+}
+
+enum dkv_rc dkv_clean(struct dkv_buf *buf, const char *text, struct dkv_error *err)
+{
+    struct dkv_span rest = dkv_span_str(text);
+    while (rest.len > 0) {
+        const size_t len = dkv_utf8_char_len(rest);
+        const struct dkv_span character = dkv_span(rest.data, len > 0 ? len : 1);
+        const bool keep = len > 0 && !is_active(character);
+        DKV_TRY(dkv_buf_append(buf, keep ? character : dkv_span("?", 1), err));
+        rest = dkv_span(rest.data + character.len, rest.len - character.len);
+    }
+    return DKV_OK;
+}
+
+static enum dkv_rc begin_member(struct dkv_buf *out, const char *name, struct dkv_error *err)
+{
+    const bool first = out->len > 0 && out->data[out->len - 1] == '{';
+    return dkv_buf_printf(out, err, "%s\"%s\":", first ? "" : ",", name);
+}
+
+enum dkv_rc dkv_json_member_raw(struct dkv_buf *out, const char *name, const char *raw, struct dkv_error *err)
+{
+    DKV_TRY(begin_member(out, name, err));
+    return dkv_buf_append_str(out, raw, err);
+}
+
+enum dkv_rc dkv_json_member_bool(struct dkv_buf *out, const char *name, bool flag, struct dkv_error *err)
+{
+    return dkv_json_member_raw(out, name, flag ? "true" : "false", err);
+}
+
+enum dkv_rc dkv_json_member_or_null(struct dkv_buf *out, const char *name, const char *text, struct dkv_error *err)
+{
+    if (text == NULL || text[0] == '\0') {
+        return dkv_json_member_raw(out, name, "null", err);
+    }
+    return dkv_json_member_text(out, name, text, err);
+}
+
+enum dkv_rc dkv_json_comma(struct dkv_buf *out, struct dkv_error *err)
+{
+    const bool first = out->len == 0 || out->data[out->len - 1] == '[';
+    return first ? DKV_OK : dkv_buf_append_str(out, ",", err);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading the SQLite store by _id and by name, and counting. Owns nothing. Whoever can write the file can make its columns
+ * say one thing and its documents another: a document is given out only if it is the one that was asked for. Lock: taken
+ * for each look-up or page, given back before a visitor runs. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "vault/document_edit.h"
+#include "vault/store/sqlite.h"
+
+struct dkv_span dkv_sqlite_column_span(sqlite3_stmt *statement, int at)
+{
+    const void *data = sqlite3_column_blob(statement, at); /* before bytes: the order that sqlite3.h asks for */
+    const int len = sqlite3_column_bytes(statement, at);
+    return dkv_span(data, data != NULL ? (size_t)len : 0);
+}
+
+enum dkv_rc dkv_sqlite_check_row(const struct dkv_sqlite_store *store, struct dkv_span id, struct dkv_span document, struct dkv_error *err)
+{
+    struct dkv_uuid own;
+    char text[37] = "?";
+    if (id.len == sizeof(own.bytes)) {
+        memcpy(own.bytes, id.data, sizeof(own.bytes));
+        dkv_uuid_format(&own, text);
+    }
+    const bool same = document.len <= DKV_DOCUMENT_MAX && dkv_document_peek_id(document, &own) &&
+                      dkv_span_equal(id, dkv_span(own.bytes, sizeof(own.bytes)));
+    if (same) {
+        return DKV_OK;
+    }
+    (void)dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "the vault %s keeps another document, or none, under the _id %s", store->path, text);
+    dkv_error_key(err, text);
+    return DKV_E_REJECTED_CIPHERTEXT;
+}
+
+/* A value that SQLite has no memory to hand over looks like an empty one. */
+static enum dkv_rc check_columns(struct dkv_sqlite_store *store, struct dkv_error *err)
+{
+    const int code = sqlite3_errcode(store->db);
+    return code == SQLITE_NOMEM ? dkv_sqlite_fail(store->db, store->path, code, "reading", err) : DKV_OK;
+}
+
+static enum dkv_rc append_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct dkv_buf *ret, struct dkv_error *err)
+{
+    const struct dkv_span id = dkv_sqlite_column_span(statement, 0);
+    const struct dkv_span document = dkv_sqlite_column_span(statement, 1);
+    DKV_TRY(check_columns(store, err));
+    DKV_TRY(dkv_sqlite_check_row(store, id, document, err));
+    return dkv_buf_append(ret, document, err);
+}
+
+enum dkv_rc dkv_sqlite_get(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_buf *ret, bool *ret_found, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_GET_KEY);
+    const int code = dkv_sqlite_bind_id(statement, 1, id);
+    if (code != SQLITE_OK) {
+        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
+    }
+    bool found = false;
+    DKV_TRY(dkv_sqlite_step(store, statement, "reading", &found, err));
+    if (found) {
+        DKV_TRY(append_row(store, statement, ret, err));
+    }
+    *ret_found = found;
+    return DKV_OK;
+}
+
+/* ---- Many ---- */
+
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct dkv_uuid));
+}
+
+static enum dkv_rc get_one(struct dkv_sqlite_store *store, const struct dkv_uuid *id, dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf document = {0};
+    bool found = false;
+    DKV_TRY(dkv_sqlite_lock(store, err));
+    const enum dkv_rc rc = dkv_sqlite_get(store, id, &document, &found, err);
+    dkv_sqlite_unlock(store);
+    DKV_TRY(rc);
+    return found ? visit(arg, dkv_span_buf(&document), err) : DKV_OK;
+}
+
+enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
+{
+    if (n == 0) {
+        return DKV_OK;
+    }
+    DKV_CLEANUP(dkv_freep) struct dkv_uuid *sorted = dkv_calloc(n, sizeof(*sorted));
+    if (sorted == NULL) {
+        return dkv_fail_memory(err);
+    }
+    memcpy(sorted, ids, n * sizeof(*sorted));
+    qsort(sorted, n, sizeof(*sorted), compare_ids);
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && dkv_uuid_equal(&sorted[i - 1], &sorted[i])) {
+            continue;
+        }
+        DKV_TRY(get_one(dkv_sqlite_of(base), &sorted[i], visit, arg, err));
+    }
+    return DKV_OK;
+}
+
+/* ---- By name ---- */
+
+static enum dkv_rc check_carries_name(struct dkv_sqlite_store *store, struct dkv_span bson, const char *name, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
+    DKV_TRY(dkv_document_parse(bson, &document, err));
+    for (size_t i = 0; i < document.n_alt_names; i++) {
+        if (strcmp(document.alt_names[i], name) == 0) {
+            return DKV_OK;
+        }
+    }
+    return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "the vault %s has the alt name '%s' for a document that doesn't carry it", store->path, name);
+}
+
+static enum dkv_rc get_named(struct dkv_sqlite_store *store, const char *name, struct dkv_buf *ret, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_GET_BY_NAME);
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf document = {0};
+    const int code = dkv_sqlite_bind_text(statement, 1, name);
+    if (code != SQLITE_OK) {
+        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
+    }
+    bool found = false;
+    DKV_TRY(dkv_sqlite_step(store, statement, "reading", &found, err));
+    DKV_CHECK(found, err, DKV_E_NOT_FOUND, "no key in the vault %s has the alt name '%s'", store->path, name);
+    DKV_TRY(append_row(store, statement, &document, err));
+    DKV_TRY(dkv_sqlite_step(store, statement, "reading", &found, err));
+    DKV_CHECK(!found, err, DKV_E_CONFLICT, "two keys in the vault %s have the alt name '%s'; name the one meant by its _id", store->path, name);
+    DKV_TRY(check_carries_name(store, dkv_span_buf(&document), name, err));
+    return dkv_buf_append(ret, dkv_span_buf(&document), err);
+}
+
+enum dkv_rc dkv_sqlite_get_by_alt_name(struct dkv_store *base, const char *name, struct dkv_buf *ret, struct dkv_error *err)
+{
+    struct dkv_sqlite_store *store = dkv_sqlite_of(base);
+    DKV_TRY(dkv_sqlite_lock(store, err));
+    const enum dkv_rc rc = get_named(store, name, ret, err);
+    dkv_sqlite_unlock(store);
+    return rc;
+}
+
+/* ---- Counts: all read before the first is visited; there are as many as CMKs in use ---- */
+
+struct counts {
+    struct dkv_key_count *items;
+    size_t n;
+    size_t capacity;
+};
+
+static void counts_done(struct counts *counts)
+{
+    for (size_t i = 0; i < counts->n; i++) {
+        void *provider = (void *)(uintptr_t)counts->items[i].provider; /* ours; const is for visitors */
+        void *cmk = (void *)(uintptr_t)counts->items[i].cmk;
+        dkv_free(provider);
+        dkv_free(cmk);
+    }
+    dkv_free(counts->items);
+}
+
+static bool grow(struct counts *counts)
+{
+    if (counts->n < counts->capacity) {
+        return true;
+    }
+    const size_t capacity = counts->capacity == 0 ? 16 : 2 * counts->capacity;
+    struct dkv_key_count *items = dkv_realloc(counts->items, capacity * sizeof(*items));
+    if (items == NULL) {
+        return false;
+    }
+    counts->items = items;
+    counts->capacity = capacity;
+    return true;
+}
+
+static char *column_text(sqlite3_stmt *statement, int at)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, at);
+    return text != NULL ? dkv_strdup(text) : NULL;
+}
+
+static enum dkv_rc add_count(struct counts *counts, sqlite3_stmt *statement, struct dkv_error *err)
+{
+    if (!grow(counts)) {
+        return dkv_fail_memory(err);
+    }
+    struct dkv_key_count *item = &counts->items[counts->n++];
+    *item = (struct dkv_key_count){
+        .provider = column_text(statement, 0),
+        .cmk = column_text(statement, 1),
+        .status = sqlite3_column_int(statement, 2),
+        .count = (uint64_t)sqlite3_column_int64(statement, 3),
+    };
+    return item->provider != NULL && item->cmk != NULL ? DKV_OK : dkv_fail_memory(err);
+}
+
+static enum dkv_rc read_counts(struct dkv_sqlite_store *store, struct counts *counts, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_COUNT_BY);
+    bool row = false;
+    DKV_TRY(dkv_sqlite_step(store, statement, "reading", &row, err));
+    while (row) {
+        DKV_TRY(add_count(counts, statement, err));
+        DKV_TRY(dkv_sqlite_step(store, statement, "reading", &row, err));
+    }
+    return DKV_OK;
+}
+
+enum dkv_rc dkv_sqlite_count_by(struct dkv_store *base, dkv_key_count_fn visit, void *arg, struct dkv_error *err)
+{
+    struct dkv_sqlite_store *store = dkv_sqlite_of(base);
+    DKV_CLEANUP(counts_done) struct counts counts = {0};
+    DKV_TRY(dkv_sqlite_lock(store, err));
+    const enum dkv_rc rc = read_counts(store, &counts, err);
+    dkv_sqlite_unlock(store);
+    DKV_TRY(rc);
+    for (size_t i = 0; i < counts.n; i++) {
+        DKV_TRY(visit(arg, &counts.items[i], err));
+    }
+    return DKV_OK;
+}

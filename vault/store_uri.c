@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the provider file may say of a store: its scheme, and no password. Texts are judged, not opened, and never
+ * repeated in an error, since the password may stand in them. No state. */
+#include "base/bytes.h"
+#include "vault/provider_file_groups.h"
+
+#define SQLITE_SCHEME "sqlite:"
+
+static const char *const mongodb_schemes[] = {"mongodb://", "mongodb+srv://"};
+
+/* URI options whose value is a secret; the connection string specification compares names without case. */
+static const char *const secret_options[] = {
+    "tlsCertificateKeyFilePassword=", "sslClientCertificateKeyPassword=", "AWS_SESSION_TOKEN:", "password=",
+};
+
+/* What stands after the scheme; NULL: not one of MongoDB's. */
+static const char *after_scheme(const char *uri)
+{
+    for (size_t i = 0; i < DKV_COUNT(mongodb_schemes); i++) {
+        const size_t len = strlen(mongodb_schemes[i]);
+        if (strncasecmp(uri, mongodb_schemes[i], len) == 0) {
+            return uri + len;
+        }
+    }
+    return NULL;
+}
+
+/* USER:PASSWORD@. The hosts end at '?', or at '/', but a password that wasn't percent-encoded may hold either, so
+ * every '@' before the options counts, and one behind a '?' that no '/' comes before. */
+static bool has_password(const char *hosts)
+{
+    const size_t options_at = strcspn(hosts, "?");
+    const size_t path_at = strcspn(hosts, "/");
+    const size_t end = path_at < options_at ? options_at : strlen(hosts);
+    const char *at = (const char *)memrchr(hosts, '@', end);
+    return at != NULL && memchr(hosts, ':', (size_t)(at - hosts)) != NULL;
+}
+
+static bool has_secret_option(const char *uri)
+{
+    for (size_t i = 0; i < DKV_COUNT(secret_options); i++) {
+        if (strcasestr(uri, secret_options[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *dkv_store_uri_judge(const char *uri, bool may_hold_password)
+{
+    const size_t sqlite_len = sizeof(SQLITE_SCHEME) - 1;
+    if (strncmp(uri, SQLITE_SCHEME, sqlite_len) == 0) {
+        const bool absolute = uri[sqlite_len] == '/' && uri[sqlite_len + 1] != '\0';
+        return absolute ? NULL : "sqlite: needs an absolute path, as in sqlite:/var/lib/dekvault/vault.db";
+    }
+    const char *hosts = after_scheme(uri);
+    if (hosts == NULL || hosts[0] == '\0') {
+        return "must be sqlite:/absolute/path or a mongodb:// URI";
+    }
+    if (!may_hold_password && (has_password(hosts) || has_secret_option(hosts))) {
+        return "holds a password: put the URI in a file of its own, mode 0600, and name that with store-source";
+    }
+    return NULL;
+}
+
+bool dkv_store_uri_is_sqlite(const char *uri)
+{
+    return strncmp(uri, SQLITE_SCHEME, sizeof(SQLITE_SCHEME) - 1) == 0;
+}
