@@ -14,7 +14,8 @@ void dkv_fd_close(const int *fd);
 
 /* dkv_file_open_trusted: a regular file that only root or the effective user may change: owned by one of
  * them, no write bits for group or others, and its folder likewise (a sticky folder such as /tmp is
- * refused). A symbolic link is followed; the folder that holds it is judged as well. DKV_E_CONFIG names what is wrong and the chmod or chown that mends it; DKV_E_NOT_FOUND. */
+ * refused). A symbolic link is followed; the folder that holds it is judged as well. DKV_E_CONFIG names what is
+ * wrong and the chmod or chown that mends it; DKV_E_NOT_FOUND. */
 DKV_MUST_USE enum dkv_rc dkv_file_open_trusted(const char *path, int *ret_fd, struct stat *ret_stat, struct dkv_error *err);
 
 /* dkv_file_judge_loadable: the same rule for code about to be loaded, on the resolved path. path must be absolute;

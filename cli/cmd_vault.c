@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/crypto.h"
+#include "dekvault/process.h"
 
 /* ---- init ---- */
 

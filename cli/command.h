@@ -105,6 +105,5 @@ DKV_MUST_USE enum dkv_rc dkv_help_group(struct dkv_output *out, const struct dkv
 DKV_MUST_USE enum dkv_rc dkv_help_command(struct dkv_output *out, const struct dkv_command *command, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_man_program(struct dkv_output *out, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_man_provider_file(struct dkv_output *out, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_help_completion(struct dkv_output *out, struct dkv_error *err);
 
 #endif

@@ -113,7 +113,7 @@ enum dkv_rc dkv_help_command(struct dkv_output *out, const struct dkv_command *c
     const char *group = command->group != NULL ? command->group : "", *space = command->group != NULL ? " " : "";
     DKV_TRY(dkv_out_printf(out, err, "usage: dekvault %s%s%s%s%s\n\n", group, space, command->verb, command->usage[0] != '\0' ? " " : "",
                            command->usage));
-    DKV_TRY(dkv_out_printf(out, err, "dekvault %s%s%s: ", group, space, command->verb));
+    DKV_TRY(dkv_out_printf(out, err, "dekvault %s%s%s:", group, space, command->verb));
     DKV_TRY(print_wrapped(out, command->summary, 0, strlen(group) + strlen(command->verb) + 12, err));
     if (command->details != NULL) {
         DKV_TRY(dkv_out_printf(out, err, "\n"));

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "dekvault/process.h"
+
 /* A closed standard descriptor would be taken by the next file opened, the vault for instance, and be written to. */
 static void open_standard_descriptors(void)
 {

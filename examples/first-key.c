@@ -23,7 +23,8 @@ int main(int argc, char **argv)
                      dkv_key_create(vault, argv[2], NULL, &key.id, &err) == DKV_OK &&
                      dkv_dek_open(vault, &key, &dek, &err) == DKV_OK &&
                      dkv_field_encrypt(dek, DKV_RANDOM, plain, &payload, &err) == DKV_OK &&
-                     dkv_field_decrypt(dek, (struct dkv_span){payload.data, payload.len}, &type, &value, &err) == DKV_OK;
+                     dkv_field_decrypt(dek, (struct dkv_span){payload.data, payload.len}, &type, &value,
+                                       &err) == DKV_OK;
     if (done) {
         const int same = type == plain.type && value.len == sizeof(bytes) && memcmp(value.data, bytes, value.len) == 0;
         printf("%zu bytes became %zu, and came back %s\n", sizeof(bytes), payload.len, same ? "the same" : "changed");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One row a BSON type: its name, the algorithms that may encrypt it, and the check of its value bytes. The refusals are those of
- * MongoDB's client-side encryption specification ("Encrypting": prohibited types).
- * Invariant: what passes dkv_bson_value_check can be put into a document behind any name, and the document is valid BSON.
+/* One row a BSON type: its name, the algorithms that may encrypt it, and the check of its value bytes. The refusals
+ * are those of MongoDB's client-side encryption specification ("Encrypting": prohibited types).
+ * Invariant: what passes dkv_bson_value_check can be put into a document behind any name, and the document is valid
+  * BSON.
  * Pure; no lock. */
 #include "vault/bson_type.h"
 
@@ -31,7 +32,8 @@ static bool take_u32(struct dkv_reader *reader, uint32_t *ret)
     if (!dkv_read_bytes(reader, 4, &bytes)) {
         return false;
     }
-    *ret = (uint32_t)bytes.data[0] | (uint32_t)bytes.data[1] << 8 | (uint32_t)bytes.data[2] << 16 | (uint32_t)bytes.data[3] << 24;
+    *ret =
+        (uint32_t)bytes.data[0] | (uint32_t)bytes.data[1] << 8 | (uint32_t)bytes.data[2] << 16 | (uint32_t)bytes.data[3] << 24;
     return true;
 }
 
@@ -73,8 +75,9 @@ static bool take_element(struct dkv_reader *reader, unsigned depth)
     return found->take != NULL ? found->take(reader, depth) : dkv_read_bytes(reader, found->width, &fixed);
 }
 
-/* int32 length of the whole, elements, NUL. Bounded recursion: a value made of nothing but nesting must not exhaust the stack, which is
- * one reason not to ask bson_validate; the other is that libbson 1.23's lets malformed UTF-8 in strings pass. */
+/* int32 length of the whole, elements, NUL. Bounded recursion: a value made of nothing but nesting must not exhaust
+ * the stack, which is one reason not to ask bson_validate; the other is that libbson 1.23's lets malformed UTF-8 in
+  * strings pass. */
 static bool take_document(struct dkv_reader *reader, unsigned depth)
 {
     struct dkv_span body;
@@ -203,13 +206,13 @@ static bool is_whole(const struct bson_type *type, struct dkv_span bytes)
 enum dkv_rc dkv_bson_value_check(struct dkv_bson_value value, struct dkv_error *err)
 {
     const struct bson_type *found = find(value.type);
-    DKV_CHECK(found != NULL && found->algorithms != 0, err, DKV_E_INVALID, "a value of type 0x%02x (%s) is never encrypted", value.type,
-              dkv_bson_type_name(value.type));
+    DKV_CHECK(found != NULL && found->algorithms != 0, err, DKV_E_INVALID,
+              "a value of type 0x%02x (%s) is never encrypted", value.type, dkv_bson_type_name(value.type));
     DKV_CHECK(value.bytes.len > 0, err, DKV_E_INVALID, "a value of type %s has no bytes", found->name);
-    DKV_CHECK(value.bytes.len <= DKV_BSON_VALUE_MAX, err, DKV_E_INVALID, "a value of %zu bytes is longer than any BSON document",
-              value.bytes.len);
-    DKV_CHECK(is_whole(found, value.bytes), err, DKV_E_INVALID, "these %zu bytes are no BSON value of type %s", value.bytes.len,
-              found->name);
+    DKV_CHECK(value.bytes.len <= DKV_BSON_VALUE_MAX, err, DKV_E_INVALID,
+              "a value of %zu bytes is longer than any BSON document", value.bytes.len);
+    DKV_CHECK(is_whole(found, value.bytes), err, DKV_E_INVALID, "these %zu bytes are no BSON value of type %s",
+              value.bytes.len, found->name);
     DKV_CHECK(found->take != take_binary || value.bytes.data[4] != SUBTYPE_ENCRYPTED, err, DKV_E_INVALID,
               "a binary of subtype 6 is encrypted already and may not be encrypted again");
     return DKV_OK;

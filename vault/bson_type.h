@@ -15,7 +15,8 @@ const char *dkv_bson_type_name(uint8_t type);
 /* dkv_bson_type_check: whether values of this type may be encrypted with this algorithm: else DKV_E_INVALID. */
 DKV_MUST_USE enum dkv_rc dkv_bson_type_check(uint8_t type, enum dkv_algorithm algorithm, struct dkv_error *err);
 
-/* dkv_bson_value_check: whether bytes are one whole value of that type, and no binary of subtype 6: else DKV_E_INVALID. */
+/* dkv_bson_value_check: whether bytes are one whole value of that type, and no binary of subtype 6: else
+ * DKV_E_INVALID. */
 DKV_MUST_USE enum dkv_rc dkv_bson_value_check(struct dkv_bson_value value, struct dkv_error *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Check records: 96 zero bytes wrapped under a CMK, marked as no document's, under the state key "cmk/PROVIDER/KEYID" as
- * {v: 1, record: <binary>, created: <date>}.
- * Invariant: a record is written once and never replaced; nothing secret is in it, since what it wraps is known. No lock: the store's
+/* Check records: 96 zero bytes wrapped under a CMK, marked as no document's, under the state key "cmk/PROVIDER/KEYID"
+ * as {v: 1, record: <binary>, created: <date>}.
+ * Invariant: a record is written once and never replaced; nothing secret is in it, since what it wraps is known. No
+  * lock: the store's
  * compare-and-set decides between two writers. */
 #include "vault/check_record.h"
 
@@ -13,7 +14,8 @@
 #define RECORD_VERSION 1
 
 /* Providers take what they wrap from secret memory only, zeros too. */
-static enum dkv_rc wrap_zeros(struct dkv_instance *instance, const struct dkv_cmk *cmk, struct dkv_buf *ret, struct dkv_error *err)
+static enum dkv_rc wrap_zeros(struct dkv_instance *instance, const struct dkv_cmk *cmk, struct dkv_buf *ret,
+                              struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_secret_done) struct dkv_secret zeros = {0};
     DKV_TRY(dkv_secret_init(&zeros, DKV_DEK_BYTES, err));
@@ -45,8 +47,8 @@ static enum dkv_rc put(struct dkv_store *store, const char *key, struct dkv_span
     return rc == DKV_E_CONFLICT ? DKV_OK : rc; /* somebody else wrote it: as good */
 }
 
-static enum dkv_rc ensure(struct dkv_store *store, struct dkv_instance *instance, const struct dkv_cmk *cmk, const char *key,
-                          struct dkv_error *err)
+static enum dkv_rc ensure(struct dkv_store *store, struct dkv_instance *instance, const struct dkv_cmk *cmk,
+                          const char *key, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf record = {0};
     const enum dkv_rc rc = store->ops->state_get(store, key, &record, err);
@@ -70,7 +72,7 @@ void dkv_check_record_ensure(struct dkv_vault *vault, struct dkv_instance *insta
         rc = ensure(vault->store, instance, cmk, dkv_buf_text(&key), &err);
     }
     if (rc != DKV_OK) {
-        dkv_log(DKV_LOG_WARNING, "%s: no check record could be written for CMK %s: %s", dkv_instance_id(instance), info->key_id,
-                err.message);
+        dkv_log(DKV_LOG_WARNING, "%s: no check record could be written for CMK %s: %s", dkv_instance_id(instance),
+                info->key_id, err.message);
     }
 }

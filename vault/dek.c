@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DEK handles.
- * Invariant: a handle's key never changes and never leaves secret memory; with a required audit no handle is given before its unwrap is
+ * Invariant: a handle's key never changes and never leaves secret memory; with a required audit no handle is given
+  * before its unwrap is
  * recorded. After a fork a child's handle is dead. Lock: none; the only thing that changes is an atomic count. */
 #include "vault/dek.h"
 
@@ -48,7 +49,8 @@ static enum dkv_rc unwrap(struct dkv_vault *vault, const struct dkv_key_selector
     return dkv_document_unwrap(vault, &key.document, DKV_PURPOSE_USE, &dek->key, err);
 }
 
-enum dkv_rc dkv_dek_open(struct dkv_vault *vault, const struct dkv_key_selector *key, struct dkv_dek **ret_dek, struct dkv_error *err)
+enum dkv_rc dkv_dek_open(struct dkv_vault *vault, const struct dkv_key_selector *key, struct dkv_dek **ret_dek,
+                         struct dkv_error *err)
 {
     struct dkv_dek *dek = dkv_calloc(1, sizeof(*dek));
     if (dek == NULL) {
@@ -87,8 +89,10 @@ enum dkv_rc dkv_dek_may_encrypt(const struct dkv_dek *dek, struct dkv_error *err
     dkv_uuid_format(&dek->id, id);
     DKV_TRY(dkv_dek_may_decrypt(dek, err));
     DKV_CHECK(dek->is_encrypt_allowed, err, DKV_E_POLICY,
-              "key %s may not protect new data: its provider %s isn't in encrypt-with of the provider file", id, dek->provider);
-    DKV_CHECK(dek->status != DKV_STATUS_DISABLED, err, DKV_E_DISABLED, "key %s is disabled and may not protect new data", id);
+              "key %s may not protect new data: its provider %s isn't in encrypt-with of the provider file", id,
+              dek->provider);
+    DKV_CHECK(dek->status != DKV_STATUS_DISABLED, err, DKV_E_DISABLED,
+              "key %s is disabled and may not protect new data", id);
     return DKV_OK;
 }
 

@@ -20,16 +20,16 @@ struct dkv_dek {
     atomic_uint_fast64_t uses; /* fields encrypted or decrypted */
 };
 
-/* dkv_dek_may_decrypt: DKV_E_INVALID in a child that forked after the handle was opened, where the key reads as zeros. Asked
- * before each use. */
+/* dkv_dek_may_decrypt: DKV_E_INVALID in a child that forked after the handle was opened, where the key reads as zeros.
+ * Asked before each use. */
 DKV_MUST_USE enum dkv_rc dkv_dek_may_decrypt(const struct dkv_dek *dek, struct dkv_error *err);
 /* dkv_dek_may_encrypt: also DKV_E_POLICY (encrypt-with) and DKV_E_DISABLED (the document's status). */
 DKV_MUST_USE enum dkv_rc dkv_dek_may_encrypt(const struct dkv_dek *dek, struct dkv_error *err);
 void dkv_dek_count_use(struct dkv_dek *dek);
 
-/* dkv_document_unwrap: the DEK of a document, DKV_DEK_BYTES in *ret (which must be {0}). DKV_E_POLICY, before any contact: the
- * provider file knows no such provider, or doesn't allow the CMK. Every failure names the document. */
-DKV_MUST_USE enum dkv_rc dkv_document_unwrap(struct dkv_vault *vault, const struct dkv_document *document, enum dkv_purpose purpose,
-                                             struct dkv_secret *ret, struct dkv_error *err);
+/* dkv_document_unwrap: the DEK of a document, DKV_DEK_BYTES in *ret (which must be {0}). DKV_E_POLICY, before any
+ * contact: the provider file knows no such provider, or doesn't allow the CMK. Every failure names the document. */
+DKV_MUST_USE enum dkv_rc dkv_document_unwrap(struct dkv_vault *vault, const struct dkv_document *document,
+                                             enum dkv_purpose purpose, struct dkv_secret *ret, struct dkv_error *err);
 
 #endif

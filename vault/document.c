@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Key documents, read strictly by the schema of MongoDB's client-side-encryption specification ("Key vault collection
  * schema for data keys"), in any field order. Owns the array of names, nothing else. The bytes come from whoever can
- * write a vault: size and nesting are bounded before libbson walks them, every length is checked by its
- * iterators, and only static bson_t are used, since libbson's allocations end the process when they fail. */
+ * write a vault: vault/document_bson.c has checked them before anything here looks at a field. */
 #include "vault/document.h"
 
 #include <bson/bson.h>
 
 #include "base/mem.h"
 #include "dekvault/provider.h"
+#include "vault/document_bson.h"
 #include "vault/document_edit.h"
 #include "vault/master_key.h"
 
 _Static_assert(sizeof(((struct dkv_document *)0)->provider) == DKV_PROVIDER_ID_SIZE, "room for a provider id");
-
-#define NESTING_MAX 32u /* documents within documents; bson_validate() recurses without a bound of its own */
 
 void dkv_document_done(struct dkv_document *document)
 {
@@ -30,54 +28,6 @@ enum dkv_rc dkv_alt_name_check(const char *name, struct dkv_error *err)
     DKV_CHECK(strlen(name) <= DKV_ALT_NAME_MAX, err, DKV_E_INVALID, "an alt name may have at most %u bytes; this one has %zu",
               DKV_ALT_NAME_MAX, strlen(name));
     DKV_CHECK(dkv_utf8_is_valid(dkv_span_str(name)), err, DKV_E_INVALID, "an alt name must be valid UTF-8");
-    return DKV_OK;
-}
-
-/* ---- Is it BSON? ---- */
-
-/* As bson_iter_recurse(), but with the length and the closing NUL checked, which that and bson_validate() leave out. */
-static bool enter(const bson_iter_t *iter, bson_iter_t *ret_child)
-{
-    uint32_t len = 0;
-    const uint8_t *data = NULL;
-    if (BSON_ITER_HOLDS_ARRAY(iter)) {
-        bson_iter_array(iter, &len, &data);
-    } else {
-        bson_iter_document(iter, &len, &data);
-    }
-    return data != NULL && bson_iter_init_from_data(ret_child, data, len);
-}
-
-/* Code with scope is refused as well: it nests too, and no masterKey has use for it. */
-static bool nesting_is_bounded(bson_iter_t *iter, unsigned depth)
-{
-    while (bson_iter_next(iter)) {
-        bson_iter_t child;
-        if (BSON_ITER_HOLDS_CODEWSCOPE(iter)) {
-            return false;
-        }
-        if (!BSON_ITER_HOLDS_DOCUMENT(iter) && !BSON_ITER_HOLDS_ARRAY(iter)) {
-            continue;
-        }
-        if (depth == 0 || !enter(iter, &child) || !nesting_is_bounded(&child, depth - 1)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static enum dkv_rc check_bson(struct dkv_span bytes, struct dkv_error *err)
-{
-    bson_t bson;
-    bson_iter_t iter;
-    size_t offset = 0;
-    DKV_CHECK(bytes.len <= DKV_DOCUMENT_MAX, err, DKV_E_REJECTED_CIPHERTEXT, "it has %zu bytes, more than the %u that a key document may have",
-              bytes.len, DKV_DOCUMENT_MAX);
-    DKV_CHECK(bytes.len >= 5 && bson_init_static(&bson, bytes.data, bytes.len) && bson_iter_init(&iter, &bson), err,
-              DKV_E_REJECTED_CIPHERTEXT, "it is not BSON: its length differs from its %zu bytes", bytes.len);
-    DKV_CHECK(nesting_is_bounded(&iter, NESTING_MAX), err, DKV_E_REJECTED_CIPHERTEXT,
-              "it nests more than %u deep, has JavaScript code with a scope, or is not valid BSON", NESTING_MAX);
-    DKV_CHECK(bson_validate(&bson, BSON_VALIDATE_NONE, &offset), err, DKV_E_REJECTED_CIPHERTEXT, "it is not valid BSON at byte %zu", offset);
     return DKV_OK;
 }
 
@@ -133,7 +83,7 @@ static size_t count_elements(const bson_iter_t *array)
 {
     bson_iter_t iter;
     size_t n = 0;
-    bool found = enter(array, &iter);
+    bool found = dkv_bson_enter(array, &iter);
     while (found && bson_iter_next(&iter)) {
         n++;
     }
@@ -143,7 +93,7 @@ static size_t count_elements(const bson_iter_t *array)
 static enum dkv_rc parse_names(const bson_iter_t *value, struct dkv_document *document, struct dkv_error *err)
 {
     bson_iter_t iter;
-    DKV_CHECK(BSON_ITER_HOLDS_ARRAY(value) && enter(value, &iter), err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames is not an array");
+    DKV_CHECK(BSON_ITER_HOLDS_ARRAY(value) && dkv_bson_enter(value, &iter), err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames is not an array");
     const size_t n = count_elements(value);
     DKV_CHECK(n <= DKV_ALT_NAMES_MAX, err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames has %zu names, more than %u", n, DKV_ALT_NAMES_MAX);
     document->has_alt_names = true;
@@ -199,24 +149,6 @@ static enum dkv_rc parse_status(const bson_iter_t *value, struct dkv_document *d
     return DKV_OK;
 }
 
-/* Checked here and for names, not by bson_validate(): with BSON_VALIDATE_UTF8 libbson 1.23 lets FF and surrogates pass. */
-static bool text_is_valid(bson_iter_t *iter)
-{
-    while (bson_iter_next(iter)) {
-        bson_iter_t child;
-        uint32_t len = 0;
-        const char *text = BSON_ITER_HOLDS_UTF8(iter) ? bson_iter_utf8(iter, &len) : "";
-        if (!dkv_utf8_is_valid(dkv_span_str(bson_iter_key(iter))) || strlen(text) != len || !dkv_utf8_is_valid(dkv_span(text, len))) {
-            return false;
-        }
-        const bool nests = BSON_ITER_HOLDS_DOCUMENT(iter) || BSON_ITER_HOLDS_ARRAY(iter);
-        if (nests && (!enter(iter, &child) || !text_is_valid(&child))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static enum dkv_rc parse_master_key(const bson_iter_t *value, struct dkv_document *document, struct dkv_error *err)
 {
     uint32_t len = 0;
@@ -225,7 +157,7 @@ static enum dkv_rc parse_master_key(const bson_iter_t *value, struct dkv_documen
     DKV_CHECK(BSON_ITER_HOLDS_DOCUMENT(value), err, DKV_E_REJECTED_CIPHERTEXT, "masterKey is not a document");
     bson_iter_document(value, &len, &data);
     document->master_key = dkv_span(data, len);
-    DKV_CHECK(bson_iter_init_from_data(&iter, data, len) && text_is_valid(&iter), err, DKV_E_REJECTED_CIPHERTEXT,
+    DKV_CHECK(bson_iter_init_from_data(&iter, data, len) && dkv_bson_text_is_valid(&iter), err, DKV_E_REJECTED_CIPHERTEXT,
               "masterKey has text that is not UTF-8, or has a NUL inside");
     return dkv_master_key_parse(document->master_key, document->provider, err);
 }
@@ -267,7 +199,7 @@ static enum dkv_rc parse_fields(struct dkv_span bson, struct dkv_document *docum
 {
     bson_iter_t iter;
     unsigned seen = 0;
-    DKV_TRY(check_bson(bson, err));
+    DKV_TRY(dkv_bson_check(bson, err));
     DKV_CHECK(bson_iter_init_from_data(&iter, bson.data, bson.len), err, DKV_E_REJECTED_CIPHERTEXT, "it is not BSON");
     while (bson_iter_next(&iter)) {
         const struct field *field = find_field(bson_iter_key(&iter));

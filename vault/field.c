@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fields to and from BSON binary subtype 6 (bson-binary-encrypted specification):
  *   algorithm (1) | key _id (16) | BSON type (1) | IV (16) | S | T (32), the first 18 bytes being authenticated.
- * Invariant: a payload is written only for a value that passed vault/bson_type.c, and a value is handed out only when the payload
- * is authentic and the value passes it too; the caller's buffers grow on success only. No lock: a handle's key never changes. */
+ * Invariant: a payload is written only for a value that passed vault/bson_type.c, and a value is handed out only when
+  * the payload
+ * is authentic and the value passes it too; the caller's buffers grow on success only. No lock: a handle's key never
+  * changes. */
 #include "dekvault/field.h"
 
 #include "base/crypto.h"
@@ -20,15 +22,16 @@
 
 /* ---- Encrypting ---- */
 
-static void write_header(const struct dkv_dek *dek, enum dkv_algorithm algorithm, uint8_t type, uint8_t header[static HEADER_LEN])
+static void write_header(const struct dkv_dek *dek, enum dkv_algorithm algorithm, uint8_t type,
+                         uint8_t header[static HEADER_LEN])
 {
     header[0] = (uint8_t)algorithm;
     memcpy(header + 1, dek->id.bytes, sizeof(dek->id.bytes));
     header[TYPE_OFFSET] = type;
 }
 
-static enum dkv_rc make_iv(const struct dkv_dek *dek, enum dkv_algorithm algorithm, struct dkv_span header, struct dkv_span value,
-                           uint8_t iv[static IV_LEN], struct dkv_error *err)
+static enum dkv_rc make_iv(const struct dkv_dek *dek, enum dkv_algorithm algorithm, struct dkv_span header,
+                           struct dkv_span value, uint8_t iv[static IV_LEN], struct dkv_error *err)
 {
     if (algorithm == DKV_DETERMINISTIC) {
         return dkv_mongo_deterministic_iv(dek->key.data, header, value, iv, err);
@@ -37,8 +40,8 @@ static enum dkv_rc make_iv(const struct dkv_dek *dek, enum dkv_algorithm algorit
 }
 
 /* Writes behind the buffer's end; only the caller makes it part of the buffer. */
-static enum dkv_rc seal(const struct dkv_dek *dek, enum dkv_algorithm algorithm, struct dkv_bson_value value, uint8_t *payload,
-                        struct dkv_error *err)
+static enum dkv_rc seal(const struct dkv_dek *dek, enum dkv_algorithm algorithm, struct dkv_bson_value value,
+                        uint8_t *payload, struct dkv_error *err)
 {
     uint8_t iv[IV_LEN];
     write_header(dek, algorithm, value.type, payload);
@@ -86,7 +89,8 @@ static enum dkv_rc check_len(size_t len, struct dkv_error *err)
 {
     DKV_CHECK(len >= HEADER_LEN + SEALED_MIN, err, DKV_E_REJECTED_CIPHERTEXT,
               "the payload is truncated: %zu bytes, and the shortest has %u", len, HEADER_LEN + SEALED_MIN);
-    DKV_CHECK(len <= PAYLOAD_MAX, err, DKV_E_REJECTED_CIPHERTEXT, "the payload has %zu bytes, more than any BSON document", len);
+    DKV_CHECK(len <= PAYLOAD_MAX, err, DKV_E_REJECTED_CIPHERTEXT,
+              "the payload has %zu bytes, more than any BSON document", len);
     DKV_CHECK((len - HEADER_LEN) % BLOCK_LEN == 0, err, DKV_E_REJECTED_CIPHERTEXT,
               "the payload is truncated or damaged: %zu bytes are no whole number of blocks", len);
     return DKV_OK;
@@ -118,12 +122,13 @@ static enum dkv_rc check_key(const struct dkv_dek *dek, const struct payload *pa
     }
     dkv_uuid_format(&dek->id, own);
     dkv_uuid_format(&payload->key, other);
-    return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "the payload was encrypted with key %s, not with key %s", other, own);
+    return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "the payload was encrypted with key %s, not with key %s", other,
+                    own);
 }
 
 /* Writes behind the buffer's end, and wipes it if that is no value. */
-static enum dkv_rc open_sealed(const struct dkv_dek *dek, const struct payload *payload, uint8_t *plain, size_t *ret_len,
-                               struct dkv_error *err)
+static enum dkv_rc open_sealed(const struct dkv_dek *dek, const struct payload *payload, uint8_t *plain,
+                               size_t *ret_len, struct dkv_error *err)
 {
     size_t len = 0;
     const enum dkv_rc rc = dkv_mongo_open(dek->key.data, payload->header, payload->sealed, plain, &len, err);
@@ -136,15 +141,16 @@ static enum dkv_rc open_sealed(const struct dkv_dek *dek, const struct payload *
     }
     if (dkv_bson_value_check((struct dkv_bson_value){payload->type, dkv_span(plain, len)}, NULL) != DKV_OK) {
         dkv_wipe(plain, len);
-        return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "the payload is authentic, but what it holds is no BSON value of type %s",
+        return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT,
+                        "the payload is authentic, but what it holds is no BSON value of type %s",
                         dkv_bson_type_name(payload->type));
     }
     *ret_len = len;
     return DKV_OK;
 }
 
-enum dkv_rc dkv_field_decrypt(struct dkv_dek *dek, struct dkv_span payload, uint8_t *ret_type, struct dkv_buf *ret_value,
-                              struct dkv_error *err)
+enum dkv_rc dkv_field_decrypt(struct dkv_dek *dek, struct dkv_span payload, uint8_t *ret_type,
+                              struct dkv_buf *ret_value, struct dkv_error *err)
 {
     struct payload parsed;
     size_t len = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finding key documents.
- * Invariant: a document is handed out only when it is the one that was asked for: the store may lie about _id and names, and two
+ * Invariant: a document is handed out only when it is the one that was asked for: the store may lie about _id and
+  * names, and two
  * sources that decide what a name means (the store and the provider file's `names`) must agree. No lock of its own. */
 #include "vault/key.h"
 
@@ -82,14 +83,15 @@ static enum dkv_rc check_name(const struct dkv_vault *vault, const struct dkv_do
     }
     char given[37];
     dkv_uuid_format(&document->id, given);
-    return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "the store was asked for the name \"%s\" and gave key %s, which hasn't it", name,
-                    given);
+    return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT,
+                    "the store was asked for the name \"%s\" and gave key %s, which hasn't it", name, given);
 }
 
 static enum dkv_rc find_by_name(struct dkv_vault *vault, const char *name, struct dkv_buf *ret, struct dkv_error *err)
 {
     /* Any length: other programs may have written longer names than we would. */
-    DKV_CHECK(name[0] != '\0' && dkv_utf8_is_valid(dkv_span_str(name)), err, DKV_E_INVALID, "an alt name is UTF-8 text, and not empty");
+    DKV_CHECK(name[0] != '\0' && dkv_utf8_is_valid(dkv_span_str(name)), err, DKV_E_INVALID,
+              "an alt name is UTF-8 text, and not empty");
     const enum dkv_rc rc = vault->store->ops->get_by_alt_name(vault->store, name, ret, err);
     if (rc != DKV_OK) {
         dkv_error_key(err, name);
@@ -99,11 +101,13 @@ static enum dkv_rc find_by_name(struct dkv_vault *vault, const char *name, struc
 
 /* ---- Either ---- */
 
-enum dkv_rc dkv_key_fetch(struct dkv_vault *vault, const struct dkv_key_selector *selector, struct dkv_key *ret, struct dkv_error *err)
+enum dkv_rc dkv_key_fetch(struct dkv_vault *vault, const struct dkv_key_selector *selector, struct dkv_key *ret,
+                          struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_key_done) struct dkv_key key = {0};
     const char *name = selector->alt_name;
-    DKV_TRY(name != NULL ? find_by_name(vault, name, &key.bytes, err) : dkv_key_find(vault, &selector->id, &key.bytes, err));
+    DKV_TRY(name != NULL ? find_by_name(vault, name, &key.bytes, err) : dkv_key_find(vault, &selector->id, &key.bytes,
+                                                                                     err));
     DKV_TRY(dkv_document_parse(dkv_span_buf(&key.bytes), &key.document, err));
     DKV_TRY(name != NULL ? check_name(vault, &key.document, name, err) : check_id(&key.document, &selector->id, err));
     *ret = key;
@@ -120,8 +124,8 @@ enum dkv_rc dkv_key_get(struct dkv_vault *vault, const struct dkv_key_selector *
     return DKV_OK;
 }
 
-enum dkv_rc dkv_key_list(struct dkv_vault *vault, const struct dkv_key_filter *filter, const struct dkv_uuid *after, size_t limit,
-                         dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
+enum dkv_rc dkv_key_list(struct dkv_vault *vault, const struct dkv_key_filter *filter, const struct dkv_uuid *after,
+                         size_t limit, dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
 {
     static const struct dkv_key_filter all = DKV_KEY_FILTER_ALL;
     return vault->store->ops->list(vault->store, filter != NULL ? filter : &all, after, limit, visit, arg, err);

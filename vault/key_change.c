@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Changes of a stored key: names and deletion. None of them needs a CMK.
- * Invariant: with a required audit nothing changes unless a record can be written. No lock of its own: the store's changes are atomic. */
+ * Invariant: with a required audit nothing changes unless a record can be written. No lock of its own: the store's
+  * changes are atomic. */
 #include "vault/key.h"
 #include "vault/operation.h"
 #include "vault/pinned.h"
@@ -17,7 +18,8 @@ struct change {
 typedef enum dkv_rc (*change_fn)(struct change *change, const struct dkv_key *key, struct dkv_error *err);
 
 /* The key's _id goes into the record as soon as it is known. */
-static enum dkv_rc fetch_and_apply(struct change *change, change_fn apply, struct dkv_operation *operation, struct dkv_error *err)
+static enum dkv_rc fetch_and_apply(struct change *change, change_fn apply, struct dkv_operation *operation,
+                                   struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_key_done) struct dkv_key key = {0};
     DKV_TRY(dkv_key_fetch(change->vault, change->selector, &key, err));
@@ -59,8 +61,8 @@ static enum dkv_rc remove_name(struct change *change, const struct dkv_key *key,
 }
 
 static enum dkv_rc change_name(struct dkv_vault *vault, const char *operation_name, change_fn apply,
-                               const struct dkv_key_selector *key, const char *name, struct dkv_uuid *ret_id, bool *ret_changed,
-                               struct dkv_error *err)
+                               const struct dkv_key_selector *key, const char *name, struct dkv_uuid *ret_id,
+                               bool *ret_changed, struct dkv_error *err)
 {
     struct change change = {.vault = vault, .selector = key, .name = name};
     DKV_TRY(run(&change, operation_name, apply, err));
@@ -73,28 +75,30 @@ static enum dkv_rc change_name(struct dkv_vault *vault, const char *operation_na
     return DKV_OK;
 }
 
-enum dkv_rc dkv_key_add_name(struct dkv_vault *vault, const struct dkv_key_selector *key, const char *name, struct dkv_uuid *ret_id,
-                             bool *ret_changed, struct dkv_error *err)
+enum dkv_rc dkv_key_add_name(struct dkv_vault *vault, const struct dkv_key_selector *key, const char *name,
+                             struct dkv_uuid *ret_id, bool *ret_changed, struct dkv_error *err)
 {
     return change_name(vault, "key-add-name", add_name, key, name, ret_id, ret_changed, err);
 }
 
-enum dkv_rc dkv_key_remove_name(struct dkv_vault *vault, const struct dkv_key_selector *key, const char *name, struct dkv_uuid *ret_id,
-                                bool *ret_changed, struct dkv_error *err)
+enum dkv_rc dkv_key_remove_name(struct dkv_vault *vault, const struct dkv_key_selector *key, const char *name,
+                                struct dkv_uuid *ret_id, bool *ret_changed, struct dkv_error *err)
 {
     return change_name(vault, "key-remove-name", remove_name, key, name, ret_id, ret_changed, err);
 }
 
 /* ---- Deletion ---- */
 
-/* Compare-and-delete: what goes is the document that was looked at, not one that another process put there meanwhile. */
+/* Compare-and-delete: what goes is the document that was looked at, not one that another process put there meanwhile.
+ * */
 static enum dkv_rc delete_key(struct change *change, const struct dkv_key *key, struct dkv_error *err)
 {
     struct dkv_vault *vault = change->vault;
     return vault->store->ops->remove(vault->store, &key->document.id, dkv_span_buf(&key->bytes), err);
 }
 
-enum dkv_rc dkv_key_delete(struct dkv_vault *vault, const struct dkv_key_selector *key, struct dkv_uuid *ret_id, struct dkv_error *err)
+enum dkv_rc dkv_key_delete(struct dkv_vault *vault, const struct dkv_key_selector *key, struct dkv_uuid *ret_id,
+                           struct dkv_error *err)
 {
     struct change change = {.vault = vault, .selector = key};
     DKV_TRY(run(&change, "key-delete", delete_key, err));

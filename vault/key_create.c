@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Creating a key.
- * Invariant: a document is stored only after its very bytes, parsed again and judged by the provider file as at every later use, have
- * opened to the same DEK; what a provider writes but couldn't read is refused here, not found out on the day the data is needed. The DEK
- * lies in secret memory only. A stored key is never taken back: another process may have used it already. No lock of its own. */
+ * Invariant: a document is stored only after its very bytes, parsed again and judged by the provider file as at every
+  * later use, have
+ * opened to the same DEK; what a provider writes but couldn't read is refused here, not found out on the day the data
+  * is needed. The DEK
+ * lies in secret memory only. A stored key is never taken back: another process may have used it already. No lock of
+  * its own. */
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "vault/check_record.h"
@@ -47,7 +50,8 @@ static enum dkv_rc check_name(const struct new_key *key, size_t index, struct dk
     const char *name = key->options->alt_names[index];
     DKV_TRY(dkv_alt_name_check(name, err));
     for (size_t i = 0; i < index; i++) {
-        DKV_CHECK(strcmp(key->options->alt_names[i], name) != 0, err, DKV_E_INVALID, "the alt name \"%s\" is given twice", name);
+        DKV_CHECK(strcmp(key->options->alt_names[i], name) != 0, err, DKV_E_INVALID,
+                  "the alt name \"%s\" is given twice", name);
     }
     return dkv_pinned_check(key->vault->file, key->vault->settings, name, &key->id, err);
 }
@@ -89,7 +93,8 @@ static enum dkv_rc check_cmk_state(const struct dkv_cmk_info *info, struct dkv_e
     case DKV_CMK_UNUSABLE:
         break;
     }
-    return dkv_fail(err, DKV_E_POLICY, "CMK %s (%s) may not be used: %s", info->key_id, info->label, first_refusal(info));
+    return dkv_fail(err, DKV_E_POLICY, "CMK %s (%s) may not be used: %s", info->key_id, info->label,
+                    first_refusal(info));
 }
 
 static enum dkv_rc choose_cmk(struct new_key *key, const char *provider_id, struct dkv_error *err)
@@ -165,11 +170,12 @@ static enum dkv_rc parse_own(const struct new_key *key, struct dkv_document *ret
     const char *id = dkv_instance_id(key->instance);
     const enum dkv_rc rc = dkv_document_parse(dkv_span_buf(&key->bson), ret, err);
     if (rc == DKV_E_REJECTED_CIPHERTEXT) {
-        return dkv_fail(err, DKV_E_INTERNAL, "provider %s gave a masterKey or keyMaterial of no valid document; nothing was stored", id);
+        return dkv_fail(err, DKV_E_INTERNAL,
+                        "provider %s gave a masterKey or keyMaterial of no valid document; nothing was stored", id);
     }
     DKV_TRY(rc);
-    DKV_CHECK(strcmp(ret->provider, id) == 0, err, DKV_E_INTERNAL, "provider %s gave a masterKey of provider \"%s\"; nothing was stored",
-              id, ret->provider);
+    DKV_CHECK(strcmp(ret->provider, id) == 0, err, DKV_E_INTERNAL,
+              "provider %s gave a masterKey of provider \"%s\"; nothing was stored", id, ret->provider);
     return DKV_OK;
 }
 
@@ -236,7 +242,8 @@ static enum dkv_rc store_under_free_id(struct new_key *key, struct dkv_error *er
         }
         DKV_TRY(dkv_uuid_random(&key->id, err));
     }
-    return dkv_fail(err, DKV_E_INTERNAL, "two random _ids were taken already: the random numbers or the store can't be right");
+    return dkv_fail(err, DKV_E_INTERNAL,
+                    "two random _ids were taken already: the random numbers or the store can't be right");
 }
 
 static enum dkv_rc create(struct new_key *key, const char *provider_id, struct dkv_error *err)
@@ -251,7 +258,8 @@ static enum dkv_rc create(struct new_key *key, const char *provider_id, struct d
     return DKV_OK;
 }
 
-static enum dkv_rc record(struct new_key *key, struct dkv_operation *operation, enum dkv_rc outcome, struct dkv_error *err)
+static enum dkv_rc record(struct new_key *key, struct dkv_operation *operation, enum dkv_rc outcome,
+                          struct dkv_error *err)
 {
     operation->record.key = &key->id;
     operation->record.cmk = key->info.key_id;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Importing key documents that were made elsewhere.
- * Invariant: the bytes go in unchanged, or not at all; and unless the caller waives it, only after they have opened here. No lock of
+ * Invariant: the bytes go in unchanged, or not at all; and unless the caller waives it, only after they have opened
+  * here. No lock of
  * its own: the store's insert decides between two importers. */
 #include "vault/dek.h"
 #include "vault/key.h"
 #include "vault/operation.h"
 #include "vault/pinned.h"
 
-static enum dkv_rc check_pinned_names(const struct dkv_vault *vault, const struct dkv_document *document, struct dkv_error *err)
+static enum dkv_rc check_pinned_names(const struct dkv_vault *vault, const struct dkv_document *document,
+                                      struct dkv_error *err)
 {
     for (size_t i = 0; i < document->n_alt_names; i++) {
         DKV_TRY(dkv_pinned_check(vault->file, vault->settings, document->alt_names[i], &document->id, err));
@@ -16,8 +18,8 @@ static enum dkv_rc check_pinned_names(const struct dkv_vault *vault, const struc
 }
 
 /* *ret_present: a document with the same bytes is there. DKV_E_CONFLICT: one with others. */
-static enum dkv_rc look_for_it(struct dkv_vault *vault, const struct dkv_document *document, struct dkv_span bytes, bool *ret_present,
-                               struct dkv_error *err)
+static enum dkv_rc look_for_it(struct dkv_vault *vault, const struct dkv_document *document, struct dkv_span bytes,
+                               bool *ret_present, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf stored = {0};
     struct dkv_error missing = {0};
@@ -35,7 +37,8 @@ static enum dkv_rc look_for_it(struct dkv_vault *vault, const struct dkv_documen
     }
     dkv_uuid_format(&document->id, id);
     DKV_CHECK(dkv_span_equal(dkv_span_buf(&stored), bytes), err, DKV_E_CONFLICT,
-              "another document with _id %s is in %s: delete it first if this one is to take its place", id, vault->store_text);
+              "another document with _id %s is in %s: delete it first if this one is to take its place", id,
+              vault->store_text);
     *ret_present = true;
     return DKV_OK;
 }
@@ -46,8 +49,8 @@ static enum dkv_rc try_to_open(struct dkv_vault *vault, const struct dkv_documen
     return dkv_document_unwrap(vault, document, DKV_PURPOSE_USE, &dek, err);
 }
 
-static enum dkv_rc insert(struct dkv_vault *vault, const struct dkv_document *document, struct dkv_span bytes, bool unverified,
-                          struct dkv_error *err)
+static enum dkv_rc insert(struct dkv_vault *vault, const struct dkv_document *document, struct dkv_span bytes,
+                          bool unverified, struct dkv_error *err)
 {
     DKV_TRY(dkv_audit_ready(vault->audit, err));
     if (!unverified) {
@@ -56,8 +59,8 @@ static enum dkv_rc insert(struct dkv_vault *vault, const struct dkv_document *do
     return vault->store->ops->insert(vault->store, bytes, NULL, err);
 }
 
-static enum dkv_rc insert_and_record(struct dkv_vault *vault, const struct dkv_document *document, struct dkv_span bytes,
-                                     bool unverified, struct dkv_error *err)
+static enum dkv_rc insert_and_record(struct dkv_vault *vault, const struct dkv_document *document,
+                                     struct dkv_span bytes, bool unverified, struct dkv_error *err)
 {
     struct dkv_operation operation = dkv_operation_begin("key-import", NULL);
     operation.record.key = &document->id;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One operation's time and audit record.
- * Invariant: the outcome that a caller sees is the one recorded, but for DKV_OK with no record where one is required. No lock. */
+ * Invariant: the outcome that a caller sees is the one recorded, but for DKV_OK with no record where one is required.
+  * No lock. */
 #include "vault/operation.h"
 
 #include <time.h>
@@ -28,7 +29,8 @@ struct dkv_operation dkv_operation_begin(const char *name, const struct dkv_key_
     return operation;
 }
 
-enum dkv_rc dkv_operation_end(struct dkv_vault *vault, struct dkv_operation *operation, enum dkv_rc outcome, struct dkv_error *err)
+enum dkv_rc dkv_operation_end(struct dkv_vault *vault, struct dkv_operation *operation, enum dkv_rc outcome,
+                              struct dkv_error *err)
 {
     operation->record.outcome = outcome;
     operation->record.latency_us = now_us() - operation->started_us;

@@ -6,7 +6,8 @@
 #include "vault/provider_file.h"
 
 /* dkv_pinned_check: DKV_E_POLICY when the vault's settings pin this name to another _id. */
-DKV_MUST_USE enum dkv_rc dkv_pinned_check(const struct dkv_provider_file *file, const struct dkv_vault_settings *settings,
+DKV_MUST_USE enum dkv_rc dkv_pinned_check(const struct dkv_provider_file *file,
+                                          const struct dkv_vault_settings *settings,
                                           const char *name, const struct dkv_uuid *id, struct dkv_error *err);
 
 #endif

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The providers of a provider file, each opened at its first use, so that one whose secret file or module is away disturbs no other.
- * Invariant: an instance, once given out, stays until dkv_providers_free; an open that failed is tried again at the next use.
- * Lock: `lock` guards instances and base, and is held while one opens: two threads never ask for one PIN or load one module at once. */
+/* The providers of a provider file, each opened at its first use, so that one whose secret file or module is away
+ * disturbs no other.
+ * Invariant: an instance, once given out, stays until dkv_providers_free; an open that failed is tried again at the
+  * next use.
+ * Lock: `lock` guards instances and base, and is held while one opens: two threads never ask for one PIN or load one
+  * module at once. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "vault/vault.h"
@@ -61,8 +64,8 @@ static enum dkv_rc unknown_provider(const struct dkv_provider_file *file, const 
     return rc;
 }
 
-/* Without a state folder the providers that need none still work; the others say why they don't. Want of memory is no such reason: it is
- * tried again at the next use. */
+/* Without a state folder the providers that need none still work; the others say why they don't. Want of memory is no
+ * such reason: it is tried again at the next use. */
 static enum dkv_rc open_base(struct dkv_providers *providers, struct dkv_error *err)
 {
     struct dkv_host_base *base = &providers->base;
@@ -80,17 +83,20 @@ static enum dkv_rc open_base(struct dkv_providers *providers, struct dkv_error *
     return DKV_OK;
 }
 
-static enum dkv_rc open_locked(struct dkv_providers *providers, size_t index, struct dkv_instance **ret, struct dkv_error *err)
+static enum dkv_rc open_locked(struct dkv_providers *providers, size_t index, struct dkv_instance **ret,
+                               struct dkv_error *err)
 {
     if (providers->instances[index] == NULL) {
         DKV_TRY(open_base(providers, err));
-        DKV_TRY(dkv_instance_open(providers->file->entries[index], &providers->base, &providers->instances[index], err));
+        DKV_TRY(dkv_instance_open(providers->file->entries[index], &providers->base, &providers->instances[index],
+                                  err));
     }
     *ret = providers->instances[index];
     return DKV_OK;
 }
 
-enum dkv_rc dkv_providers_get(struct dkv_providers *providers, const char *id, struct dkv_instance **ret, struct dkv_error *err)
+enum dkv_rc dkv_providers_get(struct dkv_providers *providers, const char *id, struct dkv_instance **ret,
+                              struct dkv_error *err)
 {
     for (size_t i = 0; i < providers->file->n_entries; i++) {
         if (strcmp(providers->file->entries[i]->id, id) == 0) {

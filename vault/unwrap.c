@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a key document to its DEK.
- * Invariant: a document never decides where a call goes: its provider must stand in the provider file, and that provider judges the
+ * Invariant: a document never decides where a call goes: its provider must stand in the provider file, and that
+  * provider judges the
  * masterKey by the file before any contact. The DEK lies in secret memory only. No lock of its own. */
 #include "vault/dek.h"
 
-static enum dkv_rc find_instance(struct dkv_vault *vault, const struct dkv_document *document, struct dkv_instance **ret,
-                                 struct dkv_error *err)
+static enum dkv_rc find_instance(struct dkv_vault *vault, const struct dkv_document *document,
+                                 struct dkv_instance **ret, struct dkv_error *err)
 {
     DKV_CHECK(dkv_provider_file_entry(vault->file, document->provider) != NULL, err, DKV_E_POLICY,
               "no provider \"%s\" in %s: the key can't be opened here", document->provider, vault->file->path);
@@ -26,8 +27,8 @@ static enum dkv_rc unwrap_one(struct dkv_instance *instance, const struct dkv_ca
     return dkv_instance_unwrap(instance, call, &item, 1, err); /* it sees to it that 96 bytes came */
 }
 
-static enum dkv_rc unwrap_document(struct dkv_vault *vault, const struct dkv_document *document, enum dkv_purpose purpose,
-                                   struct dkv_secret *dek, struct dkv_error *err)
+static enum dkv_rc unwrap_document(struct dkv_vault *vault, const struct dkv_document *document,
+                                   enum dkv_purpose purpose, struct dkv_secret *dek, struct dkv_error *err)
 {
     struct dkv_instance *instance = NULL;
     struct dkv_cmk *cmk = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening a vault: the process made fit for keys, the store, the audit, the providers (none of them contacted yet).
- * Invariant: a store's location that came from a secret file stays in secret memory and is in no text that is shown. No lock: a vault
+ * Invariant: a store's location that came from a secret file stays in secret memory and is in no text that is shown.
+  * No lock: a vault
  * doesn't change once it is open. */
 #include "vault/vault.h"
 
@@ -39,20 +40,21 @@ static enum dkv_rc read_location(const struct dkv_provider_file *file, const str
     static const char scheme[] = "file:";
     DKV_CLEANUP(dkv_secret_done) struct dkv_secret read = {0};
     const char *source = settings->store_source;
-    DKV_CHECK(strncmp(source, scheme, strlen(scheme)) == 0, err, DKV_E_CONFIG, "%s:%u: store-source: only file:/absolute/path is known",
-              file->path, settings->line);
+    DKV_CHECK(strncmp(source, scheme, strlen(scheme)) == 0, err, DKV_E_CONFIG,
+              "%s:%u: store-source: only file:/absolute/path is known", file->path, settings->line);
     DKV_TRY(dkv_secret_file_read(source + strlen(scheme), settings->allow_group_read, LOCATION_MAX, &read, NULL, err));
     return terminate(&read, ret, err);
 }
 
-static enum dkv_rc find_kind(const struct dkv_provider_file *file, const struct dkv_vault_settings *settings, const char *store,
+static enum dkv_rc find_kind(const struct dkv_provider_file *file, const struct dkv_vault_settings *settings,
+                             const char *store,
                              const struct dkv_store_ops **ret, const char **ret_location, struct dkv_error *err)
 {
     const struct dkv_store_ops *ops = dkv_store_find(store, ret_location);
     DKV_CHECK(ops != NULL || strncmp(store, "mongodb", strlen("mongodb")) != 0, err, DKV_E_CONFIG,
               "%s:%u: this build has no MongoDB store: use sqlite:/absolute/path", file->path, settings->line);
-    DKV_CHECK(ops != NULL, err, DKV_E_CONFIG, "%s:%u: the store is of no known kind: use sqlite:/absolute/path", file->path,
-              settings->line);
+    DKV_CHECK(ops != NULL, err, DKV_E_CONFIG, "%s:%u: the store is of no known kind: use sqlite:/absolute/path",
+              file->path, settings->line);
     *ret = ops;
     return DKV_OK;
 }
@@ -78,8 +80,8 @@ static enum dkv_rc open_store(struct dkv_vault *vault, bool create, bool *ret_cr
 
 /* ---- Opening ---- */
 
-static enum dkv_rc find_settings(const struct dkv_provider_file *file, const char *name, const struct dkv_vault_settings **ret,
-                                 struct dkv_error *err)
+static enum dkv_rc find_settings(const struct dkv_provider_file *file, const char *name,
+                                 const struct dkv_vault_settings **ret, struct dkv_error *err)
 {
     const char *wanted = name != NULL ? name : "default";
     *ret = dkv_provider_file_vault(file, wanted);
@@ -88,7 +90,8 @@ static enum dkv_rc find_settings(const struct dkv_provider_file *file, const cha
     return DKV_OK;
 }
 
-static enum dkv_rc fill(struct dkv_vault *vault, const char *name, bool create, bool *ret_created, struct dkv_error *err)
+static enum dkv_rc fill(struct dkv_vault *vault, const char *name, bool create, bool *ret_created,
+                        struct dkv_error *err)
 {
     const struct dkv_audit_settings audit = {.to = vault->file->audit_to, .required = vault->file->audit_required};
     DKV_TRY(find_settings(vault->file, name, &vault->settings, err));
@@ -119,13 +122,14 @@ static enum dkv_rc open_vault(const struct dkv_provider_file *file, const char *
     return DKV_OK;
 }
 
-enum dkv_rc dkv_vault_open(const struct dkv_provider_file *file, const char *name, struct dkv_vault **ret_vault, struct dkv_error *err)
+enum dkv_rc dkv_vault_open(const struct dkv_provider_file *file, const char *name, struct dkv_vault **ret_vault,
+                           struct dkv_error *err)
 {
     return open_vault(file, name, false /* create */, NULL, ret_vault, err);
 }
 
-enum dkv_rc dkv_vault_init(const struct dkv_provider_file *file, const char *name, bool *ret_created, struct dkv_vault **ret_vault,
-                           struct dkv_error *err)
+enum dkv_rc dkv_vault_init(const struct dkv_provider_file *file, const char *name, bool *ret_created,
+                           struct dkv_vault **ret_vault, struct dkv_error *err)
 {
     return open_vault(file, name, true /* create */, ret_created, ret_vault, err);
 }

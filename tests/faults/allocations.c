@@ -174,8 +174,9 @@ static enum dkv_rc job(struct dkv_error *err)
     struct dkv_vault *vault = NULL;
     struct dkv_uuid id;
     const char *names[1] = {NULL};
-    char name[32];
-    snprintf(name, sizeof(name), "key-%ld", (long)getpid());
+    char name[48];
+    static int jobs;
+    snprintf(name, sizeof(name), "key-%ld-%d", (long)getpid(), ++jobs);
     names[0] = name;
     const struct dkv_key_options options = {.alt_names = names, .n_alt_names = 1};
     enum dkv_rc rc = dkv_provider_file_open(config_path, &file, err);
@@ -195,11 +196,14 @@ static enum dkv_rc job(struct dkv_error *err)
 
 /* ---- One run in a child ---- */
 
-enum { CHILD_RIGHT = 0, CHILD_ERROR = 10, CHILD_NO_WORDS = 11, CHILD_LEAK = 12, CHILD_NOT_REACHED = 13 };
+enum { CHILD_RIGHT = 0, CHILD_ERROR = 10, CHILD_NO_WORDS = 11, CHILD_LEAK = 12, CHILD_NOT_REACHED = 13, CHILD_NO_START = 14, CHILD_NO_RECOVERY = 15 };
 
 static int child(enum allocator who, size_t n)
 {
     struct dkv_error err = {0};
+    if (job(&err) != DKV_OK) { /* what a child makes once, its secret memory for one, is there now */
+        return CHILD_NO_START;
+    }
     const long before[N_ALLOCATORS] = {live[OURS], live[OPENSSL], live[SQLITE]};
     memset(calls, 0, sizeof(calls));
     failing_allocator = who;
@@ -207,6 +211,9 @@ static int child(enum allocator who, size_t n)
     const enum dkv_rc rc = job(&err);
     const bool reached = calls[who] >= n;
     failing = 0;
+    if (job(NULL) != DKV_OK) { /* and all is as it was before: what works once works again, with nothing left over */
+        return CHILD_NO_RECOVERY;
+    }
     if (live[OURS] != before[OURS] || live[SQLITE] > before[SQLITE]) {
         printf("# allocation %zu of %s: %ld of ours and %ld of SQLite's not given back\n", n, allocator_names[who], live[OURS] - before[OURS],
                live[SQLITE] - before[SQLITE]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Field payloads from whoever can write the database. The first input byte chooses: the rest is a payload as it stands; or a value that
- * is sealed first, so that the checks behind the MAC are reached; or a value to be encrypted, which must come back the same. */
+/* Field payloads from whoever can write the database. The first input byte chooses: the rest is a payload as it
+ * stands; or a value that is sealed first, so that the checks behind the MAC are reached; or a value to be encrypted,
+  * which must come back the same. */
 #include <stdlib.h>
 
 #include "base/crypto.h"
@@ -16,7 +17,8 @@ static void make_dek(void)
 {
     const struct dkv_secret_options options = {.allow_unlocked = true};
     dek = dkv_calloc(1, sizeof(*dek));
-    if (dek == NULL || dkv_secret_configure(&options, NULL) != DKV_OK || dkv_secret_init(&dek->key, DKV_DEK_BYTES, NULL) != DKV_OK) {
+    if (dek == NULL || dkv_secret_configure(&options, NULL) != DKV_OK ||
+        dkv_secret_init(&dek->key, DKV_DEK_BYTES, NULL) != DKV_OK) {
         abort();
     }
     for (size_t i = 0; i < DKV_DEK_BYTES; i++) {
@@ -47,7 +49,8 @@ static void seal_and_decrypt(struct dkv_span input)
     }
     payload[0] = DKV_RANDOM;
     payload[17] = input.data[0];
-    if (dkv_mongo_seal(dek->key.data, iv, dkv_span(payload, 18), dkv_span(input.data + 1, input.len - 1), payload + 18, NULL) == DKV_OK) {
+    if (dkv_mongo_seal(dek->key.data, iv, dkv_span(payload, 18), dkv_span(input.data + 1, input.len - 1), payload + 18,
+                       NULL) == DKV_OK) {
         decrypt(dkv_span(payload, len));
     }
     dkv_free(payload);

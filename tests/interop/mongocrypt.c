@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Against libmongocrypt, which MongoDB's drivers stand on: it opens our `local` documents and fields and we open its, every type,
- * both algorithms, deterministic payloads equal byte for byte, and what one refuses to encrypt the other does. */
+/* Against libmongocrypt, which MongoDB's drivers stand on: it opens our `local` documents and fields and we open its,
+ * every type, both algorithms, deterministic payloads equal byte for byte, and what one refuses to encrypt the other
+  * does. */
 #include "tests/lib/test.h"
 #include "tests/unit/field_samples.h"
 
@@ -106,7 +107,8 @@ static struct dkv_buf wrap_value(uint8_t type, struct dkv_span bytes)
     struct dkv_error err = {0};
     struct dkv_buf document = {0};
     const uint32_t len = (uint32_t)(4 + 1 + 2 + bytes.len + 1);
-    const uint8_t head[7] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16), (uint8_t)(len >> 24), type, 'v', 0};
+    const uint8_t head[7] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16), (uint8_t)(len >> 24), type, 'v',
+                             0};
     ASSERT_OK(dkv_buf_append(&document, dkv_span(head, sizeof(head)), &err));
     ASSERT_OK(dkv_buf_append(&document, bytes, &err));
     ASSERT_OK(dkv_buf_append(&document, dkv_span("", 1), &err));
@@ -177,7 +179,8 @@ static struct both our_key(void)
 static void name_key(mongocrypt_ctx_t *ctx, const char *name)
 {
     bson_t *document = BCON_NEW("keyAltName", name);
-    mongocrypt_binary_t *binary = mongocrypt_binary_new_from_data((uint8_t *)(uintptr_t)bson_get_data(document), document->len);
+    mongocrypt_binary_t *binary = mongocrypt_binary_new_from_data((uint8_t *)(uintptr_t)bson_get_data(document),
+                                                                  document->len);
     CU_ASSERT_TRUE_FATAL(mongocrypt_ctx_setopt_key_alt_name(ctx, binary));
     mongocrypt_binary_destroy(binary);
     bson_destroy(document);
@@ -345,7 +348,8 @@ static void both_refuse(struct both *both, enum dkv_algorithm algorithm, uint8_t
     struct dkv_error err = {0};
     struct dkv_buf plain = wrap_value(type, bytes), theirs = {0}, ours = {0};
     CU_ASSERT_FALSE(they_encrypt(both, algorithm, &plain, &theirs));
-    ASSERT_RC(DKV_E_INVALID, dkv_field_encrypt(both->dek, algorithm, (struct dkv_bson_value){type, bytes}, &ours, &err));
+    ASSERT_RC(DKV_E_INVALID, dkv_field_encrypt(both->dek, algorithm, (struct dkv_bson_value){type, bytes}, &ours,
+                                               &err));
     dkv_buf_done(&plain);
     dkv_buf_done(&theirs);
 }

@@ -62,9 +62,10 @@ static enum dkv_rc write_named(struct dkv_audit *audit, const char *name, struct
 
 struct lines {
     char *text;
-    char *at[4096];
+    char **at;
     size_t n;
 };
+#define LINES_MAX 4096u
 
 static struct lines read_lines(const char *from)
 {
@@ -72,11 +73,13 @@ static struct lines read_lines(const char *from)
     FILE *in = fopen(from, "re");
     CU_ASSERT_PTR_NOT_NULL_FATAL(in);
     lines.text = dkv_calloc(1, 4 * 1024 * 1024);
+    lines.at = dkv_calloc(LINES_MAX, sizeof(*lines.at));
     CU_ASSERT_PTR_NOT_NULL_FATAL(lines.text);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(lines.at);
     const size_t len = fread(lines.text, 1, 4 * 1024 * 1024 - 1, in);
     fclose(in);
     CU_ASSERT(len == 0 || lines.text[len - 1] == '\n');
-    for (char *next = lines.text; *next != '\0' && lines.n < DKV_COUNT(lines.at);) {
+    for (char *next = lines.text; *next != '\0' && lines.n < LINES_MAX;) {
         char *end = strchr(next, '\n');
         lines.at[lines.n++] = next;
         if (end == NULL) {
@@ -91,6 +94,7 @@ static struct lines read_lines(const char *from)
 static void lines_done(struct lines *lines)
 {
     dkv_free(lines->text);
+    dkv_free(lines->at);
 }
 
 /* The value of a text or number member, copied; empty when there is none. */

@@ -352,6 +352,10 @@ static void key_with_nul(bson_t *bson)
     bson_append_utf8(&key, "provider", -1, "mine\0yours", 10);
     bson_append_document_end(bson, &key);
 }
+static void key_with_odd_regex(bson_t *bson)
+{
+    BCON_APPEND(bson, "masterKey", "{", "provider", BCON_UTF8("mine"), "x", BCON_REGEX("a\xff", "i"), "}");
+}
 static void key_name_not_utf8(bson_t *bson)
 {
     BCON_APPEND(bson, "masterKey", "{", "provider", BCON_UTF8("mine"), "\xed\xa0\x80", BCON_INT32(1), "}");
@@ -432,6 +436,7 @@ static void every_fault_is_refused_with_its_field_and_id(void)
         {MASTER_KEY, kmip_with_text_delegated, "masterKey.delegated has another BSON type"},
         {MASTER_KEY, key_not_utf8, "masterKey has text that is not UTF-8"},
         {MASTER_KEY, key_with_nul, "masterKey has text that is not UTF-8, or has a NUL"},
+        {MASTER_KEY, key_with_odd_regex, "masterKey has text that is not UTF-8"},
         {MASTER_KEY, key_name_not_utf8, "not valid BSON"},
         {MASTER_KEY, key_with_code, "JavaScript code"},
         {MASTER_KEY, key_nested_deep, "nests more than"},

@@ -26,8 +26,8 @@ struct dkv_cmk {
 
 /* ---- The provider's table ---- */
 
-static enum dkv_rc fake_open(const struct dkv_host *host, const struct dkv_provider_settings *settings, struct dkv_provider **ret,
-                             struct dkv_error *err)
+static enum dkv_rc fake_open(const struct dkv_host *host, const struct dkv_provider_settings *settings,
+                             struct dkv_provider **ret, struct dkv_error *err)
 {
     (void)host;
     struct dkv_provider *self = dkv_calloc(1, sizeof(*self));
@@ -73,13 +73,14 @@ static enum dkv_rc find_cmk(struct dkv_provider *self, const char *key_id, enum 
     return dkv_fail(err, otherwise, "no CMK \"%s\" in %s", key_id, self->settings->file);
 }
 
-static enum dkv_rc fake_resolve_document(struct dkv_provider *self, const struct dkv_call *call, struct dkv_span master_key,
-                                         struct dkv_cmk **ret, struct dkv_error *err)
+static enum dkv_rc fake_resolve_document(struct dkv_provider *self, const struct dkv_call *call,
+                                         struct dkv_span master_key, struct dkv_cmk **ret, struct dkv_error *err)
 {
     (void)call;
     bson_t document;
     bson_iter_t iter;
-    const bool ok = bson_init_static(&document, master_key.data, master_key.len) && bson_iter_init_find(&iter, &document, "keyId") &&
+    const bool ok = bson_init_static(&document, master_key.data, master_key.len) &&
+    bson_iter_init_find(&iter, &document, "keyId") &&
                     BSON_ITER_HOLDS_UTF8(&iter);
     DKV_CHECK(ok, err, DKV_E_REJECTED_CIPHERTEXT, "a masterKey without keyId");
     return find_cmk(self, bson_iter_utf8(&iter, NULL), DKV_E_POLICY, ret, err);
@@ -108,7 +109,9 @@ static enum dkv_rc fake_describe(struct dkv_provider *self, const struct dkv_cal
     snprintf(ret->label, sizeof(ret->label), "label of %s", cmk->key_id);
     ret->findings[0] = (struct dkv_finding){.check = "color", .ok = false, .refuses = true, .detail = "it is green"};
     ret->n_findings = 1;
-    bson_t *master_key = BCON_NEW("provider", fake.claimed_provider != NULL ? fake.claimed_provider : self->settings->id, "keyId", cmk->key_id);
+    bson_t *master_key = BCON_NEW("provider",
+                                  fake.claimed_provider != NULL ? fake.claimed_provider : self->settings->id, "keyId",
+                                  cmk->key_id);
     memcpy(ret->master_key, fake.masterkey_is_empty ? (const uint8_t *)"\5\0\0\0" : bson_get_data(master_key),
            fake.masterkey_is_empty ? 5 : master_key->len);
     ret->master_key_len = fake.masterkey_is_empty ? 5 : master_key->len;
@@ -137,7 +140,8 @@ static enum dkv_rc wrap_item(const struct dkv_call *call, struct dkv_wrap_item *
 static enum dkv_rc unwrap_item(struct dkv_wrap_item *item, struct dkv_error *err)
 {
     DKV_CHECK(fake.unwrap_rc == DKV_OK, err, fake.unwrap_rc, "fake unwrap");
-    DKV_CHECK(!fake.forgets_binding && item->input.len == MATERIAL_LEN && item->input.data[0] == 0x7e && item->context.len == 16 &&
+    DKV_CHECK(!fake.forgets_binding && item->input.len == MATERIAL_LEN && item->input.data[0] == 0x7e &&
+              item->context.len == 16 &&
                   dkv_equal_ct(item->input.data + 1, item->context.data, 16),
               err, DKV_E_REJECTED_CIPHERTEXT, "the keyMaterial is of another document");
     fake.saw_plain_outside_secret_memory |= !dkv_secret_owns(item->output, item->output_capacity);
@@ -149,8 +153,8 @@ static enum dkv_rc unwrap_item(struct dkv_wrap_item *item, struct dkv_error *err
     return DKV_OK;
 }
 
-static enum dkv_rc fake_wrap(struct dkv_provider *self, const struct dkv_call *call, struct dkv_wrap_item *items, size_t n,
-                             struct dkv_error *err)
+static enum dkv_rc fake_wrap(struct dkv_provider *self, const struct dkv_call *call, struct dkv_wrap_item *items,
+                             size_t n, struct dkv_error *err)
 {
     (void)self;
     for (size_t i = 0; i < n; i++) {
@@ -161,8 +165,8 @@ static enum dkv_rc fake_wrap(struct dkv_provider *self, const struct dkv_call *c
     return DKV_OK;
 }
 
-static enum dkv_rc fake_unwrap(struct dkv_provider *self, const struct dkv_call *call, struct dkv_wrap_item *items, size_t n,
-                               struct dkv_error *err)
+static enum dkv_rc fake_unwrap(struct dkv_provider *self, const struct dkv_call *call, struct dkv_wrap_item *items,
+                               size_t n, struct dkv_error *err)
 {
     (void)self;
     (void)call;
@@ -206,7 +210,8 @@ static struct dkv_provider_entry make_entry(char *id, const char *cmk, const cha
     return (struct dkv_provider_entry){
         .ops = &fake_ops,
         .id = id,
-        .settings = {.id = id, .file = file_path, .cmk = cmk, .cmks = cmks, .n_cmks = n_cmks, .timeout_ms = 5000, .parallel = 1},
+        .settings = {.id = id, .file = file_path, .cmk = cmk, .cmks = cmks, .n_cmks = n_cmks, .timeout_ms = 5000,
+                     .parallel = 1},
     };
 }
 

@@ -6,8 +6,8 @@
 #include "base/secret.h"
 #include "vault/vault.h"
 
-/* The provider type "fake": a wrap is 7e | _id (16) | DEK xor 5a. Its masterKey is {provider, keyId}; the CMKs that there are
- * have the keyIds of the entry's cmk and cmks. */
+/* The provider type "fake": a wrap is 7e | _id (16) | DEK xor 5a. Its masterKey is {provider, keyId}; the CMKs that
+ * there are have the keyIds of the entry's cmk and cmks. */
 struct fake_provider {
     /* What to answer. */
     enum dkv_rc resolve_rc, describe_rc, wrap_rc, unwrap_rc;
@@ -26,8 +26,8 @@ struct fake_provider {
 };
 extern struct fake_provider fake;
 
-/* fake_file: a provider file with the vaults "default" and "other", the providers fake:a (cmk one; cmks two) and fake:b (cmk three), the
- * audit in audit/log of the test's folder. Fresh, and *fake with it; static. */
+/* fake_file: a provider file with the vaults "default" and "other", the providers fake:a (cmk one; cmks two) and
+ * fake:b (cmk three), the audit in audit/log of the test's folder. Fresh, and *fake with it; static. */
 struct dkv_provider_file *fake_file(void);
 struct dkv_vault_settings *fake_settings(void);
 

@@ -64,7 +64,8 @@ static void assert_rejected(struct dkv_dek *dek, struct dkv_span payload)
 /* Made with Python's hmac and hashlib and with `openssl enc -aes-256-cbc`, by the specification's formulas. */
 static void a_deterministic_payload_is_the_known_answer(void)
 {
-    static const char expected[] = "0100112233445546778899aabbccddeeff02b498120bdc066fa1ad72d195f392aff2d34aa95bb482bf1e4a92361225b6cd2d"
+    static const char expected[] =
+        "0100112233445546778899aabbccddeeff02b498120bdc066fa1ad72d195f392aff2d34aa95bb482bf1e4a92361225b6cd2d"
                                    "fca5961c9f12b88db6485e16556bbca9f6406464ae33527ba0a030b685ba67af";
     struct dkv_dek *dek = new_dek();
     struct dkv_buf payload = {0};
@@ -220,7 +221,8 @@ static void every_other_type_byte_is_refused(void)
             struct dkv_error err = {0};
             const struct dkv_bson_value value = {.type = (uint8_t)type, .bytes = dkv_span("\1\0\0\0\0\0\0\0", 8)};
             if (!has_sample((uint8_t)type, deterministic != 0)) {
-                ASSERT_RC(DKV_E_INVALID, dkv_field_encrypt(dek, deterministic != 0 ? DKV_DETERMINISTIC : DKV_RANDOM, value, &payload, &err));
+                ASSERT_RC(DKV_E_INVALID, dkv_field_encrypt(dek, deterministic != 0 ? DKV_DETERMINISTIC : DKV_RANDOM,
+                                                           value, &payload, &err));
                 CU_ASSERT_PTR_NULL(payload.data);
                 refused++;
             }
@@ -255,7 +257,8 @@ static void an_unknown_algorithm_is_refused(void)
     struct dkv_buf payload = {0};
     const int algorithms[] = {0, 3, -1, 33};
     for (size_t i = 0; i < DKV_COUNT(algorithms); i++) {
-        ASSERT_RC(DKV_E_INVALID, dkv_field_encrypt(dek, (enum dkv_algorithm)algorithms[i], test_string(), &payload, &err));
+        ASSERT_RC(DKV_E_INVALID, dkv_field_encrypt(dek, (enum dkv_algorithm)algorithms[i], test_string(), &payload,
+                                                   &err));
         ASSERT_SAYS("no algorithm");
     }
     dkv_dek_close(dek);
@@ -509,7 +512,8 @@ static void an_authentic_payload_that_holds_no_value_is_refused(void)
     payload[17] = 0x10;
     ASSERT_OK(dkv_mongo_seal(dek->key.data, iv, dkv_span(payload, 18), dkv_span("12345", 5), payload + 18, &err));
 
-    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_field_decrypt(dek, dkv_span(payload, sizeof(payload)), &type, &value, &err));
+    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_field_decrypt(dek, dkv_span(payload, sizeof(payload)), &type, &value,
+                                                           &err));
 
     ASSERT_SAYS("no BSON value of type int");
     CU_ASSERT_EQUAL(value.len, 0);

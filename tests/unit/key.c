@@ -56,15 +56,16 @@ static void keys_are_found_by_id_and_by_name(void)
 
 static struct dkv_buf lie;
 
-static enum dkv_rc lying_get_by_alt_name(struct dkv_store *store, const char *name, struct dkv_buf *ret, struct dkv_error *err)
+static enum dkv_rc lying_get_by_alt_name(struct dkv_store *store, const char *name, struct dkv_buf *ret,
+                                         struct dkv_error *err)
 {
     (void)store;
     (void)name;
     return dkv_buf_append(ret, dkv_span_buf(&lie), err);
 }
 
-static enum dkv_rc lying_get_many(struct dkv_store *store, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit, void *arg,
-                                  struct dkv_error *err)
+static enum dkv_rc lying_get_many(struct dkv_store *store, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit,
+                                  void *arg, struct dkv_error *err)
 {
     (void)store;
     (void)ids;
@@ -224,7 +225,8 @@ static void without_a_required_audit_nothing_changes(void)
     struct dkv_error err = {0};
     struct dkv_vault *vault = fake_vault();
     const struct dkv_uuid id = fake_create(vault, "kept");
-    const struct dkv_key_selector selector = fake_by_id(&id), added = fake_by_name("added"), kept = fake_by_name("kept");
+    const struct dkv_key_selector selector = fake_by_id(&id), added = fake_by_name("added"),
+    kept = fake_by_name("kept");
     struct dkv_buf document = {0};
     fake_break_audit();
 
@@ -265,7 +267,8 @@ static void a_document_is_imported_unchanged_and_once(void)
     dkv_vault_close(vault);
 }
 
-static void assert_import_fails(struct dkv_vault *vault, struct dkv_span document, bool unverified, enum dkv_rc expected, const char *words)
+static void assert_import_fails(struct dkv_vault *vault, struct dkv_span document, bool unverified,
+                                enum dkv_rc expected, const char *words)
 {
     struct dkv_error err = {0};
     bool inserted = true;
@@ -277,7 +280,8 @@ static void assert_import_fails(struct dkv_vault *vault, struct dkv_span documen
 }
 
 /* A document of fake:a in the other vault's file, written by hand. */
-static struct dkv_buf make_document(const char *provider, const char *key_id, const char *name, const struct dkv_uuid *id)
+static struct dkv_buf make_document(const char *provider, const char *key_id, const char *name,
+                                    const struct dkv_uuid *id)
 {
     struct dkv_error err = {0};
     struct dkv_buf bytes = {0};
@@ -318,7 +322,8 @@ static void documents_that_the_file_does_not_allow_are_imported_only_unverified(
     struct dkv_error err = {0};
     struct dkv_vault *vault = fake_vault();
     const struct dkv_uuid first = {{5}}, second = {{6}};
-    struct dkv_buf foreign = make_document("fake:z", "one", NULL, &first), unlisted = make_document("fake:a", "three", NULL, &second);
+    struct dkv_buf foreign = make_document("fake:z", "one", NULL, &first),
+    unlisted = make_document("fake:a", "three", NULL, &second);
     bool inserted = false;
 
     assert_import_fails(vault, dkv_span_buf(&foreign), false, DKV_E_POLICY, "no provider \"fake:z\"");
@@ -335,7 +340,8 @@ static void an_import_onto_another_document_is_a_conflict(void)
 {
     struct dkv_vault *vault = fake_vault();
     const struct dkv_uuid id = fake_create(vault, "taken"), other = {{7}};
-    struct dkv_buf same_id = make_document("fake:a", "one", NULL, &id), same_name = make_document("fake:a", "one", "taken", &other);
+    struct dkv_buf same_id = make_document("fake:a", "one", NULL, &id),
+    same_name = make_document("fake:a", "one", "taken", &other);
 
     assert_import_fails(vault, dkv_span_buf(&same_id), true, DKV_E_CONFLICT, "another document with _id");
     assert_import_fails(vault, dkv_span_buf(&same_name), true, DKV_E_CONFLICT, "");

@@ -451,7 +451,7 @@ static void a_deleted_key_leaves_the_file(void)
     struct dkv_error err = {0};
     struct dkv_store *store = NULL;
     const struct dkv_uuid id = dkv_test_id('a');
-    char bytes[65536];
+    static char bytes[65536];
     ASSERT_OK(fresh(&store, &err));
     ASSERT_OK(dkv_test_insert(store, &(struct dkv_key_shape){.id = 'a', .material = "SEARCHED-FOR-LATER"}, &err));
     ASSERT_OK(store->ops->remove(store, &id, dkv_span(NULL, 0), &err));

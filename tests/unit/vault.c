@@ -10,7 +10,8 @@
 #include "base/crypto.h"
 
 /* The create fails so; nothing is stored, no CMK is left over, the caller's id is untouched. */
-static void assert_create_fails(struct dkv_vault *vault, const struct dkv_key_options *options, enum dkv_rc expected, const char *words)
+static void assert_create_fails(struct dkv_vault *vault, const struct dkv_key_options *options, enum dkv_rc expected,
+                                const char *words)
 {
     struct dkv_error err = {0};
     struct dkv_uuid id = {{9}};
@@ -366,7 +367,8 @@ static void without_a_required_audit_nothing_is_stored(void)
 
 static enum dkv_rc (*real_insert)(struct dkv_store *, struct dkv_span, enum dkv_clash *, struct dkv_error *);
 
-static enum dkv_rc insert_then_break_audit(struct dkv_store *store, struct dkv_span document, enum dkv_clash *clash, struct dkv_error *err)
+static enum dkv_rc insert_then_break_audit(struct dkv_store *store, struct dkv_span document, enum dkv_clash *clash,
+                                           struct dkv_error *err)
 {
     const enum dkv_rc rc = real_insert(store, document, clash, err);
     fake_break_audit();
@@ -393,7 +395,8 @@ static void a_stored_key_that_could_not_be_recorded_is_told(void)
 
 static unsigned id_clashes;
 
-static enum dkv_rc insert_with_id_clashes(struct dkv_store *store, struct dkv_span document, enum dkv_clash *clash, struct dkv_error *err)
+static enum dkv_rc insert_with_id_clashes(struct dkv_store *store, struct dkv_span document, enum dkv_clash *clash,
+                                          struct dkv_error *err)
 {
     if (id_clashes > 0) {
         id_clashes--;
@@ -498,7 +501,8 @@ static void the_first_wrap_under_a_binding_cmk_leaves_a_check_record(void)
     CU_ASSERT_FALSE(fake.saw_plain_outside_secret_memory);
     ASSERT_OK(vault->store->ops->state_get(vault->store, "cmk/fake:a/one", &record, &err));
     CU_ASSERT_TRUE_FATAL(bson_init_static(&value, record.data, record.len));
-    CU_ASSERT_TRUE(bson_has_field(&value, "v") && bson_has_field(&value, "record") && bson_has_field(&value, "created"));
+    CU_ASSERT_TRUE(bson_has_field(&value, "v") && bson_has_field(&value, "record") &&
+                   bson_has_field(&value, "created"));
     dkv_buf_done(&record);
     dkv_vault_close(vault);
 }
@@ -512,8 +516,8 @@ static void a_cmk_that_binds_nothing_gets_no_check_record(void)
     dkv_vault_close(vault);
 }
 
-static enum dkv_rc failing_state_put(struct dkv_store *store, const char *key, struct dkv_span expected, struct dkv_span value,
-                                     struct dkv_error *err)
+static enum dkv_rc failing_state_put(struct dkv_store *store, const char *key, struct dkv_span expected,
+                                     struct dkv_span value, struct dkv_error *err)
 {
     (void)store;
     (void)expected;
@@ -521,8 +525,8 @@ static enum dkv_rc failing_state_put(struct dkv_store *store, const char *key, s
     return dkv_fail(err, DKV_E_RESOURCE, "no room for %s", key);
 }
 
-static enum dkv_rc late_state_put(struct dkv_store *store, const char *key, struct dkv_span expected, struct dkv_span value,
-                                  struct dkv_error *err)
+static enum dkv_rc late_state_put(struct dkv_store *store, const char *key, struct dkv_span expected,
+                                  struct dkv_span value, struct dkv_error *err)
 {
     (void)store;
     (void)expected;

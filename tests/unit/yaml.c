@@ -2,7 +2,9 @@
 /* The provider file's text as a tree: lines, and each thing of YAML that is refused. */
 #include "base/yaml.h"
 
+#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "tests/lib/test.h"
@@ -213,6 +215,33 @@ static void every_failed_allocation_is_told(void)
     CU_ASSERT(dkv_test_each_alloc_fails(parse_body, text) > 10);
 }
 
+static bool secret_was_freed;
+
+static void watching_free(void *memory)
+{
+    static const char secret[] = "s3cr3t-77";
+    if (memory != NULL && malloc_usable_size(memory) >= sizeof(secret) && memcmp(memory, secret, sizeof(secret)) == 0) {
+        secret_was_freed = true;
+    }
+    free(memory);
+}
+
+static void values_are_wiped_before_they_are_freed(void)
+{
+    static const struct dkv_mem_ops watching = {.calloc = calloc, .realloc = realloc, .free = watching_free};
+    struct dkv_node *root = parse("a: s3cr3t-77\n");
+    dkv_mem_use(&watching);
+    watching.free(strdup("s3cr3t-77"));
+    const bool would_be_seen = secret_was_freed;
+    secret_was_freed = false;
+
+    dkv_node_free(root);
+
+    dkv_mem_use(NULL);
+    CU_ASSERT_TRUE(would_be_seen);
+    CU_ASSERT_FALSE(secret_was_freed);
+}
+
 int main(int argc, char **argv)
 {
     static const struct dkv_test tests[] = {
@@ -232,6 +261,7 @@ int main(int argc, char **argv)
         DKV_TEST(faults_of_syntax_come_in_plain_words),
         DKV_TEST(names_must_be_text),
         DKV_TEST(without_a_file_name_the_words_stand_alone),
+        DKV_TEST(values_are_wiped_before_they_are_freed),
         DKV_TEST(every_failed_allocation_is_told),
     };
     return dkv_test_main(argc, argv, tests, DKV_COUNT(tests));
