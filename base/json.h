@@ -15,7 +15,9 @@ DKV_MUST_USE enum dkv_rc dkv_json_int(struct dkv_buf *out, int64_t number, struc
 
 /* dkv_json_member_*: append ,"name":value; the comma is left out straight after a '{'. name is a literal of ours, not
  * escaped. A NULL text appends nothing. */
-DKV_MUST_USE enum dkv_rc dkv_json_member_text(struct dkv_buf *out, const char *name, const char *text, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_json_member_int(struct dkv_buf *out, const char *name, int64_t number, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_json_member_text(struct dkv_buf *out, const char *name, const char *text,
+                                              struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_json_member_int(struct dkv_buf *out, const char *name, int64_t number,
+                                             struct dkv_error *err);
 
 #endif

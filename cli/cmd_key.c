@@ -11,7 +11,7 @@ static const struct dkv_cli_option create_options[] = {
 
 static const struct dkv_cli_option list_options[] = {
     {.name = "provider", .argument = "ID", .help = "only those of this provider"},
-    {.name = "cmk", .argument = "REF", .help = "only those under this CMK: its keyId, as `vault info` prints it, also as id:HEX"},
+    {.name = "cmk", .argument = "REF", .help = "only those under this CMK: its keyId, as `vault info` prints it, id:HEX, or with --provider any REF"},
     {.name = "status", .argument = "S", .help = "only those that are enabled, or disabled"},
     {.name = "name-prefix", .argument = "P", .help = "only those with an alt name that starts so"},
     {.name = "created-before", .argument = "T", .help = "only those made before: 2026-01-31 or 2026-01-31T12:00:00Z (UTC)"},

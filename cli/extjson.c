@@ -127,7 +127,7 @@ enum dkv_rc dkv_extjson_read_value(struct dkv_span json, uint8_t *ret_type, stru
     DKV_TRY(dkv_buf_append(&text, json, err));
     DKV_TRY(dkv_buf_append_str(&text, "}", err));
     DKV_TRY(read_json(dkv_span_buf(&text), &bson, err));
-    DKV_CHECK(bson.len > 8 && bson.data[5] == 'v' && bson.data[6] == 0, err, DKV_E_INTERNAL, "libbson read no value");
+    DKV_CHECK(bson.len >= 8 && bson.data[5] == 'v' && bson.data[6] == 0, err, DKV_E_INTERNAL, "libbson read no value");
     *ret_type = bson.data[4];
     return dkv_buf_append(ret, dkv_span(bson.data + 7, bson.len - 8), err);
 }

@@ -70,7 +70,8 @@ static enum dkv_rc print_exit_codes(struct dkv_output *out, struct dkv_error *er
 {
     DKV_TRY(dkv_out_printf(out, err, "\nExit codes\n"));
     for (size_t i = 0; i < dkv_n_exit_rows; i++) {
-        DKV_TRY(dkv_out_printf(out, err, "  %d  %s\n", dkv_exit_rows[i].code, dkv_exit_rows[i].means));
+        const char code[] = {(char)('0' + dkv_exit_rows[i].code), '\0'};
+        DKV_TRY(print_entry(out, code, 5, dkv_exit_rows[i].means, err));
     }
     return DKV_OK;
 }

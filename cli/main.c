@@ -77,7 +77,9 @@ int main(int argc, char **argv)
     struct dkv_cli cli = {.out = {.fd = STDOUT_FILENO}};
     struct dkv_error err = {0};
     open_standard_descriptors();
-    (void)signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write(2), told like any other */
+    /* A reader that has gone, a file that may not grow: errors of write(2), told like any other. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     const enum dkv_rc rc = run(&cli, argc, argv, &err);
     if (rc != DKV_OK) {
         dkv_cli_print_error(&err, cli.out.json);

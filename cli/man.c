@@ -5,43 +5,67 @@
 
 #define MAN_DATE "November 24, 2026" /* of the last change of the prose below */
 
-/* Text in which mdoc's own characters mean themselves; a word at a line's start may not look like a request. */
-static enum dkv_rc put_escaped(struct dkv_output *out, const char *text, struct dkv_error *err)
+#define LINE_WIDTH 78u
+
+/* Text in which mdoc's own characters mean themselves; at a line's start a full stop would be a request. */
+static enum dkv_rc escape(struct dkv_buf *ret, struct dkv_span text, struct dkv_error *err)
 {
-    for (const char *c = text; *c != '\0'; c++) {
-        const char *as = *c == '\\' ? "\\e" : *c == '-' ? "\\-" : *c == '`' ? "\\(ga" : *c == '\'' ? "\\(aq" : NULL;
-        if ((*c == '.' && c == text) || (*c == '"' && as == NULL)) {
-            DKV_TRY(dkv_out_printf(out, err, *c == '.' ? "\\&." : "\\(dq"));
-            continue;
-        }
-        DKV_TRY(as != NULL ? dkv_out_printf(out, err, "%s", as) : dkv_out_bytes(out, dkv_span(c, 1), err));
+    for (size_t i = 0; i < text.len; i++) {
+        const char c = (char)text.data[i], plain[] = {c, '\0'};
+        const char *as = c == '\\' ? "\\e" : c == '-' ? "\\-" : c == '`' ? "\\(ga" : c == '\'' ? "\\(aq" : c == '"' ? "\\(dq" : plain;
+        DKV_TRY(dkv_buf_append_str(ret, i == 0 && c == '.' ? "\\&." : as, err));
     }
     return DKV_OK;
 }
 
-/* A paragraph: each sentence on a line of its own, as mdoc wants it. */
-static enum dkv_rc put_prose(struct dkv_output *out, const char *text, struct dkv_error *err)
+static enum dkv_rc put_escaped(struct dkv_output *out, const char *text, struct dkv_error *err)
 {
-    char sentence[1024];
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf escaped = {0};
+    DKV_TRY(escape(&escaped, dkv_span_str(text), err));
+    return dkv_out_bytes(out, dkv_span_buf(&escaped), err);
+}
+
+static enum dkv_rc put_word(struct dkv_output *out, struct dkv_span word, size_t *at, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf escaped = {0};
+    DKV_TRY(escape(&escaped, word, err));
+    const bool fits = *at == 0 || *at + 1 + escaped.len <= LINE_WIDTH;
+    DKV_TRY(*at > 0 ? dkv_out_printf(out, err, fits ? " " : "\n") : DKV_OK);
+    *at = (fits && *at > 0 ? *at + 1 : 0) + escaped.len;
+    return dkv_out_bytes(out, dkv_span_buf(&escaped), err);
+}
+
+/* A paragraph: each sentence begins a line, as mdoc wants it. end: what a text without one gets. */
+static enum dkv_rc put_prose(struct dkv_output *out, const char *text, const char *end, struct dkv_error *err)
+{
+    size_t at = 0;
     while (*text != '\0') {
-        const char *end = strstr(text, ". ");
-        const size_t len = end != NULL ? (size_t)(end - text) + 1 : strlen(text);
-        DKV_CHECK(len < sizeof(sentence), err, DKV_E_INTERNAL, "a sentence of %zu characters", len);
-        memcpy(sentence, text, len);
-        sentence[len] = '\0';
-        DKV_TRY(put_escaped(out, sentence, err));
-        DKV_TRY(dkv_out_printf(out, err, "\n"));
+        const size_t len = strcspn(text, " ");
+        DKV_TRY(put_word(out, dkv_span(text, len), &at, err));
+        const bool sentence_ends = text[len - 1] == '.' && text[len] != '\0';
+        DKV_TRY(sentence_ends ? dkv_out_printf(out, err, "\n") : DKV_OK);
+        at = sentence_ends ? 0 : at;
         text += len + strspn(text + len, " ");
     }
-    return DKV_OK;
+    return dkv_out_printf(out, err, "%s\n", end);
+}
+
+/* A summary of the tables as a sentence. */
+static enum dkv_rc put_sentence(struct dkv_output *out, const char *text, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf sentence = {0};
+    DKV_TRY(dkv_buf_append(&sentence, dkv_span(text, strlen(text) + 1), err));
+    if (text[0] >= 'a' && text[0] <= 'z') {
+        sentence.data[0] = (uint8_t)(text[0] - 'a' + 'A');
+    }
+    return put_prose(out, (const char *)sentence.data, ".", err);
 }
 
 static enum dkv_rc put_option(struct dkv_output *out, const struct dkv_cli_option *option, struct dkv_error *err)
 {
     DKV_TRY(dkv_out_printf(out, err, ".It Fl \\-%s%s%s\n", option->name, option->argument != NULL ? " Ar " : "",
                            option->argument != NULL ? option->argument : ""));
-    DKV_TRY(put_escaped(out, option->help, err));
-    return dkv_out_printf(out, err, ".\n");
+    return put_sentence(out, option->help, err);
 }
 
 static enum dkv_rc put_options(struct dkv_output *out, const struct dkv_cli_option *options, size_t n, struct dkv_error *err)
@@ -65,9 +89,8 @@ static enum dkv_rc put_command(struct dkv_output *out, const struct dkv_command 
         DKV_TRY(put_escaped(out, command->usage, err));
     }
     DKV_TRY(dkv_out_printf(out, err, "\n"));
-    DKV_TRY(put_escaped(out, command->summary, err));
-    DKV_TRY(dkv_out_printf(out, err, ".\n"));
-    DKV_TRY(command->details != NULL ? put_prose(out, command->details, err) : DKV_OK);
+    DKV_TRY(put_sentence(out, command->summary, err));
+    DKV_TRY(command->details != NULL ? put_prose(out, command->details, "", err) : DKV_OK);
     return put_options(out, command->options, command->n_options, err);
 }
 
@@ -86,44 +109,51 @@ static enum dkv_rc put_exit_codes(struct dkv_output *out, struct dkv_error *err)
 {
     DKV_TRY(dkv_out_printf(out, err, ".Sh EXIT STATUS\n.Bl -tag -width 1n\n"));
     for (size_t i = 0; i < dkv_n_exit_rows; i++) {
-        DKV_TRY(dkv_out_printf(out, err, ".It %d\n%s\n", dkv_exit_rows[i].code, dkv_exit_rows[i].means));
+        DKV_TRY(dkv_out_printf(out, err, ".It %d\n", dkv_exit_rows[i].code));
+        DKV_TRY(put_prose(out, dkv_exit_rows[i].means, "", err));
     }
     return dkv_out_printf(out, err, ".El\n");
 }
 
 static const char program_head[] =
-    ".Dd " MAN_DATE "\n.Dt DEKVAULT 1\n.Os\n.Sh NAME\n.Nm dekvault\n.Nd keys of a MongoDB key vault under CMKs in tokens\n"
+    ".Dd " MAN_DATE "\n.Dt DEKVAULT 1\n.Os\n"
+    ".Sh NAME\n.Nm dekvault\n.Nd keys of a MongoDB key vault under CMKs in tokens\n"
     ".Sh SYNOPSIS\n.Nm\n.Op Ar option ...\n.Ar command\n.Op Ar argument ...\n"
-    ".Sh DESCRIPTION\n.Nm\nkeeps customer master keys (CMKs) where they cannot be extracted, and data encryption keys (DEKs),\n"
-    "wrapped by a CMK, in a key vault in the document format of MongoDB's client-side field level encryption.\n"
+    ".Sh DESCRIPTION\n.Nm\nkeeps customer master keys (CMKs) where they cannot be extracted, and data\n"
+    "encryption keys (DEKs), wrapped by a CMK, in a key vault in the document\nformat of MongoDB's client-side field level encryption.\n"
     "Which vault, which KMS providers and which CMKs, the provider file says:\n.Xr dekvault.conf 5 .\n"
     ".Pp\nThe arguments of commands:\n.Bl -tag -width VALUE\n"
     ".It Ar ID\nA KMS provider by its id in the provider file, for instance\n.Li pkcs11:prod .\n"
-    ".It Ar REF\nA CMK.\nFor pkcs11 an RFC 7512 path\n.Pq Li pkcs11:object=cmk\\-2026 ,\n.Li id: Ns Ar HEX ,\nor a label.\n"
+    ".It Ar REF\nA CMK.\nFor pkcs11 an RFC 7512 path\n.Pq Li pkcs11:object=cmk\\-2026 ,\n.Li id:HEX ,\nor a label.\n"
     "Left out: the provider's\n.Li cmk .\n"
-    ".It Ar KEY\nA DEK by its UUID, else by an alt name;\n.Li name: Ns Ar X\nis always an alt name.\n"
+    ".It Ar KEY\nA DEK by its UUID, else by an alt name;\n.Li name:X\nis always the alt name X.\n"
     ".It Ar VALUE\nA value in MongoDB's Extended JSON; absent or\n.Sq \\- ,\nstandard input.\n"
-    "As an argument it is visible to other users of the machine, in the list of processes.\n.El\n"
+    "As an argument it is visible to other users of the machine.\n.El\n"
     ".Pp\nWithout a terminal nothing is asked: what needs consent needs\n.Fl \\-yes .\n"
     ".Sh OPTIONS\nThey may stand anywhere on the line;\n.Fl \\-\nends them.\n";
 
-static const char program_tail[] =
-    ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n.It Ev DEKVAULT_CONF\nThe provider file, where\n.Fl \\-config\nis not given.\n"
+static const char program_environment[] =
+    ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
+    ".It Ev DEKVAULT_CONF\nThe provider file, where\n.Fl \\-config\nis not given.\n"
     ".It Ev XDG_CONFIG_HOME , XDG_STATE_HOME\nWhere the provider file and the state folder of a user are.\n"
-    ".It Ev NO_COLOR\nNo colours on a terminal either.\n.El\n"
+    ".It Ev NO_COLOR\nNo colours on a terminal either.\n.El\n";
+
+static const char program_tail[] =
+    ".Sh EXAMPLES\n.Bd -literal -offset indent\n"
+    "$ dekvault cmk create pkcs11:prod \\-\\-label cmk\\-2026\n$ dekvault vault init\n"
+    "$ dekvault key create pkcs11:prod \\-\\-name app.users/ssn\n"
+    "$ echo '\"123\\-45\\-6789\"' | dekvault encrypt app.users/ssn | dekvault decrypt\n.Ed\n"
     ".Sh DIAGNOSTICS\nErrors go to standard error, as a line of text or, with\n.Fl \\-json ,\nas\n"
     ".Bd -literal -offset indent\n{\"error\": {\"class\", \"message\", \"provider\", \"key\",\n"
     "           \"native\": {\"system\", \"code\", \"name\"}}}\n.Ed\n"
-    ".Sh EXAMPLES\n.Bd -literal -offset indent\n$ dekvault cmk create pkcs11:prod \\-\\-label cmk\\-2026\n$ dekvault vault init\n"
-    "$ dekvault key create pkcs11:prod \\-\\-name app.users/ssn\n"
-    "$ echo '\"123\\-45\\-6789\"' | dekvault encrypt app.users/ssn | dekvault decrypt\n.Ed\n"
-    ".Sh SEE ALSO\n.Xr dekvault.conf 5 ,\n.Xr p11\\-kit 8\n";
+    ".Sh SEE ALSO\n.Xr dekvault.conf 5 ,\n.Xr p11-kit 8\n";
 
 enum dkv_rc dkv_man_program(struct dkv_output *out, struct dkv_error *err)
 {
     DKV_TRY(dkv_out_bytes(out, dkv_span_str(program_head), err));
     DKV_TRY(put_options(out, dkv_global_options, dkv_n_global_options, err));
     DKV_TRY(put_commands(out, err));
+    DKV_TRY(dkv_out_bytes(out, dkv_span_str(program_environment), err));
     DKV_TRY(put_exit_codes(out, err));
     return dkv_out_bytes(out, dkv_span_str(program_tail), err);
 }
@@ -132,17 +162,17 @@ enum dkv_rc dkv_man_program(struct dkv_output *out, struct dkv_error *err)
 
 static const char file_head[] =
     ".Dd " MAN_DATE "\n.Dt DEKVAULT.CONF 5\n.Os\n.Sh NAME\n.Nm dekvault.conf\n.Nd the provider file of dekvault\n"
-    ".Sh DESCRIPTION\nThe provider file says which vault, which KMS providers and which CMKs are used, and under which rules.\n"
+    ".Sh DESCRIPTION\nThe provider file says which vault, which KMS providers and which CMKs are\n"
+    "used, and under which rules.\n"
     "It alone decides where calls go and which key opens what: a document whose\n.Li masterKey\n"
     "names a CMK that is in no\n.Li cmk\nor\n.Li cmks\nof the file is refused, and nothing is contacted.\n"
     ".Pp\nIt is looked for, in this order, at\n.Fl \\-config ,\n.Ev DEKVAULT_CONF ,\n"
     ".Pa $XDG_CONFIG_HOME/dekvault/dekvault.conf\nand\n.Pa /etc/dekvault/dekvault.conf .\n"
-    "It must be a regular file of at most 256 KiB that belongs to root or to the user who runs\n.Xr dekvault 1 ,\n"
+    "It must be a regular file of at most 256 KiB that belongs to root or to the\nuser who runs\n.Xr dekvault 1 ,\n"
     "and nobody else may be able to write it or its folder.\n"
     ".Pp\nIt is YAML: one document, without anchors, aliases or tags.\nValues are taken as they are written;\n.Li true\nand\n.Li false\n"
     "are the only booleans.\nA PIN or a key never stands in the file itself: it says where they are.\n"
-    "Such a secret file belongs to root or to the user and has no permission for others;\n"
-    "its group may read it where\n.Li allow\\-group\\-read\nsays so.\n"
+    "Such a secret file belongs to root or to the user and has no permission for\nothers; its group may read it where\n.Li allow\\-group\\-read\nsays so.\n"
     ".Sh SETTINGS\nThe groups are\n.Li vault ,\n.Li vaults ,\n.Li providers ,\n.Li audit\nand\n.Li memory .\n"
     "A provider's key is its KMS provider id, as MongoDB writes it:\n.Ar type\nor\n.Ar type : Ns Ar name .\n"
     "A plug-in has settings of its own beside those of every provider.\n.Bl -tag -width Ds\n";
@@ -167,7 +197,7 @@ static enum dkv_rc put_setting(void *arg, const struct dkv_setting_doc *doc, str
     DKV_TRY(dkv_out_printf(out, err, "%s%s", option->required ? "; required" : "", option->fallback != NULL ? "; default " : ""));
     DKV_TRY(option->fallback != NULL ? put_escaped(out, option->fallback, err) : DKV_OK);
     DKV_TRY(dkv_out_printf(out, err, ")\n"));
-    return put_prose(out, option->help, err);
+    return put_prose(out, option->help, "", err);
 }
 
 enum dkv_rc dkv_man_provider_file(struct dkv_output *out, struct dkv_error *err)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The audit: operations as lines of JSON. Owns the chain: within a process instance every line has the next sequence
- * number and the SHA-256 of the line before it (without its newline), so that one taken out, changed or put between shows. A line
- * that couldn't be written is no part of the chain. Lock: audit->lock, around the chain and the file; a forked child gets a
- * lock and an instance of its own. */
+ * number and the SHA-256 of the line before it (without its newline), so that one taken out, changed or put between
+ * shows. A line that couldn't be written is no part of the chain. Lock: audit->lock, around the chain and the file; a
+ * forked child gets a lock and an instance of its own. */
 #include "vault/audit.h"
 
 #include <errno.h>
@@ -92,7 +92,8 @@ static enum dkv_rc parse_target(struct dkv_audit *audit, const char *to, struct 
         audit->sink = SINK_SYSLOG;
         return DKV_OK;
     }
-    DKV_CHECK(strncmp(to, "file:/", 6) == 0, err, DKV_E_CONFIG, "audit.to is '%s'; it must be file:/absolute/path or syslog", to);
+    DKV_CHECK(strncmp(to, "file:/", 6) == 0, err, DKV_E_CONFIG,
+              "audit.to is '%s'; it must be file:/absolute/path or syslog", to);
     audit->path = dkv_strdup(to + 5);
     if (audit->path == NULL) {
         return dkv_fail_memory(err);
@@ -145,7 +146,8 @@ enum dkv_rc dkv_audit_open(const struct dkv_audit_settings *settings, struct dkv
     audit->file.fd = -1;
     audit->required = settings->required;
     DKV_TRY(parse_target(audit, settings->to, err));
-    DKV_CHECK(audit->sink != SINK_NONE || !audit->required, err, DKV_E_CONFIG, "audit.required is true, but audit.to says nowhere to write it");
+    DKV_CHECK(audit->sink != SINK_NONE || !audit->required, err, DKV_E_CONFIG,
+              "audit.required is true, but audit.to says nowhere to write it");
     DKV_TRY(start_instance(audit, err));
     DKV_TRY(try_file(audit, err));
     *ret = audit;
@@ -195,7 +197,8 @@ static enum dkv_rc append_record(const struct dkv_audit_record *record, struct d
     return record->uses >= 0 ? dkv_json_member_int(line, "uses", record->uses, err) : DKV_OK;
 }
 
-static enum dkv_rc append_line(const struct dkv_audit *audit, const struct dkv_audit_record *record, struct dkv_buf *line, struct dkv_error *err)
+static enum dkv_rc append_line(const struct dkv_audit *audit, const struct dkv_audit_record *record,
+                               struct dkv_buf *line, struct dkv_error *err)
 {
     DKV_TRY(dkv_buf_append_str(line, "{", err));
     DKV_TRY(append_process(audit, line, err));

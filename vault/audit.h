@@ -5,6 +5,8 @@
 
 #include "base/bytes.h"
 
+/* The chain: "prev" is the SHA-256, in hex, of the line with "seq" one less of the same "instance", without its newline; 64 zeros at 0.
+ * A forked child is an instance of its own. */
 struct dkv_audit;
 
 struct dkv_audit_settings {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The audit's file. Invariant: what is appended is whole lines, each by one O_APPEND write, so that processes that share the
- * file can't interleave; after a write that was cut short (a full disk) the next one begins on a new line. The file is
- * judged by fstat on the descriptor that is written to. Lock: the audit's. */
+/* The audit's file. Invariant: what is appended is whole lines, each by one O_APPEND write, so that processes that
+ * share the file can't interleave; after a write that was cut short (a full disk) the next one begins on a new line.
+ * The file is judged by fstat on the descriptor that is written to. Lock: the audit's. */
 #include "vault/audit_file.h"
 
 #include <errno.h>
@@ -25,8 +25,10 @@ static enum dkv_rc judge(const char *path, const struct stat *info, struct dkv_e
 {
     DKV_CHECK(S_ISREG(info->st_mode), err, DKV_E_CONFIG, "the audit file %s is not a regular file", path);
     DKV_CHECK(info->st_uid == 0 || info->st_uid == geteuid(), err, DKV_E_CONFIG,
-              "the audit file %s belongs to user %u; it must belong to root or to user %u (chown)", path, (unsigned)info->st_uid, (unsigned)geteuid());
-    DKV_CHECK((info->st_mode & (S_IWGRP | S_IWOTH)) == 0, err, DKV_E_CONFIG, "the audit file %s may be written by others (chmod go-w %s)", path, path);
+              "the audit file %s belongs to user %u; it must belong to root or to user %u (chown)", path,
+              (unsigned)info->st_uid, (unsigned)geteuid());
+    DKV_CHECK((info->st_mode & (S_IWGRP | S_IWOTH)) == 0, err, DKV_E_CONFIG,
+              "the audit file %s may be written by others (chmod go-w %s)", path, path);
     return DKV_OK;
 }
 
@@ -34,12 +36,14 @@ static enum dkv_rc judge(const char *path, const struct stat *info, struct dkv_e
 static enum dkv_rc open_file(struct dkv_audit_file *file, struct dkv_error *err)
 {
     struct stat info;
-    const int fd = open(file->path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+    const int fd =
+        open(file->path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
     if (fd < 0) {
         const enum dkv_rc rc = errno == ELOOP || errno == ENXIO || errno == EISDIR ? DKV_E_CONFIG : DKV_E_RESOURCE;
         return dkv_fail_errno(err, rc, "opening the audit file %s", file->path);
     }
-    enum dkv_rc rc = fstat(fd, &info) == 0 ? judge(file->path, &info, err) : dkv_fail_errno(err, DKV_E_RESOURCE, "the audit file %s", file->path);
+    enum dkv_rc rc = fstat(fd, &info) == 0 ? judge(file->path, &info, err)
+                                           : dkv_fail_errno(err, DKV_E_RESOURCE, "the audit file %s", file->path);
     if (rc != DKV_OK) {
         (void)close(fd);
         return rc;
@@ -75,10 +79,13 @@ static enum dkv_rc check_room(const struct dkv_audit_file *file, struct dkv_erro
         return dkv_fail_errno(err, DKV_E_RESOURCE, "the audit file %s", file->path);
     }
     const uint64_t free_blocks = geteuid() == 0 ? disk.f_bfree : disk.f_bavail;
-    DKV_CHECK(free_blocks > 0 && free_blocks * disk.f_frsize >= LINE_ROOM, err, DKV_E_RESOURCE, "the disk of the audit file %s is full", file->path);
-    DKV_CHECK((disk.f_flag & ST_RDONLY) == 0, err, DKV_E_RESOURCE, "the audit file %s is on a read-only file system", file->path);
-    DKV_CHECK(limit.rlim_cur == RLIM_INFINITY || (uint64_t)info.st_size + LINE_ROOM <= limit.rlim_cur, err, DKV_E_RESOURCE,
-              "the audit file %s has reached the file size limit of this process (ulimit -f)", file->path);
+    DKV_CHECK(free_blocks > 0 && free_blocks * disk.f_frsize >= LINE_ROOM, err, DKV_E_RESOURCE,
+              "the disk of the audit file %s is full", file->path);
+    DKV_CHECK((disk.f_flag & ST_RDONLY) == 0, err, DKV_E_RESOURCE, "the audit file %s is on a read-only file system",
+              file->path);
+    DKV_CHECK(limit.rlim_cur == RLIM_INFINITY || (uint64_t)info.st_size + LINE_ROOM <= limit.rlim_cur, err,
+              DKV_E_RESOURCE, "the audit file %s has reached the file size limit of this process (ulimit -f)",
+              file->path);
     return DKV_OK;
 }
 
@@ -108,7 +115,8 @@ enum dkv_rc dkv_audit_file_append(struct dkv_audit_file *file, struct dkv_span l
         return dkv_fail_errno(err, DKV_E_RESOURCE, "writing the audit file %s", file->path);
     }
     file->torn = (size_t)written < bytes.len && (written > 0 || file->torn);
-    DKV_CHECK((size_t)written == bytes.len, err, DKV_E_RESOURCE, "the audit file %s took only %zd of %zu bytes of a line; its disk is full",
-              file->path, written, bytes.len);
+    DKV_CHECK((size_t)written == bytes.len, err, DKV_E_RESOURCE,
+              "the audit file %s took only %zd of %zu bytes of a line; its disk is full", file->path, written,
+              bytes.len);
     return DKV_OK;
 }

@@ -2,8 +2,7 @@
 /* One row a BSON type: its name, the algorithms that may encrypt it, and the check of its value bytes. The refusals
  * are those of MongoDB's client-side encryption specification ("Encrypting": prohibited types).
  * Invariant: what passes dkv_bson_value_check can be put into a document behind any name, and the document is valid
-  * BSON.
- * Pure; no lock. */
+ * BSON. Pure; no lock. */
 #include "vault/bson_type.h"
 
 #define RANDOM_ONLY (1u << DKV_RANDOM)
@@ -32,8 +31,10 @@ static bool take_u32(struct dkv_reader *reader, uint32_t *ret)
     if (!dkv_read_bytes(reader, 4, &bytes)) {
         return false;
     }
-    *ret =
-        (uint32_t)bytes.data[0] | (uint32_t)bytes.data[1] << 8 | (uint32_t)bytes.data[2] << 16 | (uint32_t)bytes.data[3] << 24;
+    *ret = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        *ret |= (uint32_t)bytes.data[i] << 8 * i;
+    }
     return true;
 }
 
@@ -77,7 +78,7 @@ static bool take_element(struct dkv_reader *reader, unsigned depth)
 
 /* int32 length of the whole, elements, NUL. Bounded recursion: a value made of nothing but nesting must not exhaust
  * the stack, which is one reason not to ask bson_validate; the other is that libbson 1.23's lets malformed UTF-8 in
-  * strings pass. */
+ * strings pass. */
 static bool take_document(struct dkv_reader *reader, unsigned depth)
 {
     struct dkv_span body;

@@ -2,8 +2,7 @@
 /* Check records: 96 zero bytes wrapped under a CMK, marked as no document's, under the state key "cmk/PROVIDER/KEYID"
  * as {v: 1, record: <binary>, created: <date>}.
  * Invariant: a record is written once and never replaced; nothing secret is in it, since what it wraps is known. No
-  * lock: the store's
- * compare-and-set decides between two writers. */
+ * lock: the store's compare-and-set decides between two writers. */
 #include "vault/check_record.h"
 
 #include <bson/bson.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DEK handles.
  * Invariant: a handle's key never changes and never leaves secret memory; with a required audit no handle is given
-  * before its unwrap is
- * recorded. After a fork a child's handle is dead. Lock: none; the only thing that changes is an atomic count. */
+ * before its unwrap is recorded. After a fork a child's handle is dead. Lock: none; the only thing that changes is an
+ * atomic count. */
 #include "vault/dek.h"
 
 #include "base/log.h"

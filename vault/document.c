@@ -25,8 +25,8 @@ void dkv_document_done(struct dkv_document *document)
 enum dkv_rc dkv_alt_name_check(const char *name, struct dkv_error *err)
 {
     DKV_CHECK(name != NULL && name[0] != '\0', err, DKV_E_INVALID, "an alt name may not be empty");
-    DKV_CHECK(strlen(name) <= DKV_ALT_NAME_MAX, err, DKV_E_INVALID, "an alt name may have at most %u bytes; this one has %zu",
-              DKV_ALT_NAME_MAX, strlen(name));
+    DKV_CHECK(strlen(name) <= DKV_ALT_NAME_MAX, err, DKV_E_INVALID,
+              "an alt name may have at most %u bytes; this one has %zu", DKV_ALT_NAME_MAX, strlen(name));
     DKV_CHECK(dkv_utf8_is_valid(dkv_span_str(name)), err, DKV_E_INVALID, "an alt name must be valid UTF-8");
     return DKV_OK;
 }
@@ -69,12 +69,15 @@ static enum dkv_rc parse_name(const bson_iter_t *value, struct dkv_document *doc
 {
     const size_t index = document->n_alt_names;
     uint32_t len = 0;
-    DKV_CHECK(is_index(bson_iter_key(value), index), err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames is not numbered 0, 1, 2, ...");
+    DKV_CHECK(is_index(bson_iter_key(value), index), err, DKV_E_REJECTED_CIPHERTEXT,
+              "keyAltNames is not numbered 0, 1, 2, ...");
     DKV_CHECK(BSON_ITER_HOLDS_UTF8(value), err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames.%zu is not text", index);
     const char *name = bson_iter_utf8(value, &len);
     DKV_CHECK(strlen(name) == len, err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames.%zu has a NUL inside", index);
-    DKV_CHECK(dkv_utf8_is_valid(dkv_span(name, len)), err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames.%zu is not UTF-8", index);
-    DKV_CHECK(!name_is_repeated(document, name), err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames has a name twice (at %zu)", index);
+    DKV_CHECK(dkv_utf8_is_valid(dkv_span(name, len)), err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames.%zu is not UTF-8",
+              index);
+    DKV_CHECK(!name_is_repeated(document, name), err, DKV_E_REJECTED_CIPHERTEXT,
+              "keyAltNames has a name twice (at %zu)", index);
     document->alt_names[document->n_alt_names++] = name;
     return DKV_OK;
 }
@@ -93,9 +96,11 @@ static size_t count_elements(const bson_iter_t *array)
 static enum dkv_rc parse_names(const bson_iter_t *value, struct dkv_document *document, struct dkv_error *err)
 {
     bson_iter_t iter;
-    DKV_CHECK(BSON_ITER_HOLDS_ARRAY(value) && dkv_bson_enter(value, &iter), err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames is not an array");
+    DKV_CHECK(BSON_ITER_HOLDS_ARRAY(value) && dkv_bson_enter(value, &iter), err, DKV_E_REJECTED_CIPHERTEXT,
+              "keyAltNames is not an array");
     const size_t n = count_elements(value);
-    DKV_CHECK(n <= DKV_ALT_NAMES_MAX, err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames has %zu names, more than %u", n, DKV_ALT_NAMES_MAX);
+    DKV_CHECK(n <= DKV_ALT_NAMES_MAX, err, DKV_E_REJECTED_CIPHERTEXT, "keyAltNames has %zu names, more than %u", n,
+              DKV_ALT_NAMES_MAX);
     document->has_alt_names = true;
     if (n == 0) {
         return DKV_OK;
@@ -119,8 +124,8 @@ static enum dkv_rc parse_material(const bson_iter_t *value, struct dkv_document 
         bson_iter_binary(value, &subtype, &len, &data);
     }
     DKV_CHECK(subtype == BSON_SUBTYPE_BINARY, err, DKV_E_REJECTED_CIPHERTEXT, "keyMaterial is not binary of subtype 0");
-    DKV_CHECK(len >= 1 && len <= DKV_KEY_MATERIAL_MAX, err, DKV_E_REJECTED_CIPHERTEXT, "keyMaterial has %u bytes, not 1 to %u", len,
-              DKV_KEY_MATERIAL_MAX);
+    DKV_CHECK(len >= 1 && len <= DKV_KEY_MATERIAL_MAX, err, DKV_E_REJECTED_CIPHERTEXT,
+              "keyMaterial has %u bytes, not 1 to %u", len, DKV_KEY_MATERIAL_MAX);
     document->key_material = dkv_span(data, len);
     return DKV_OK;
 }
@@ -157,15 +162,16 @@ static enum dkv_rc parse_master_key(const bson_iter_t *value, struct dkv_documen
     DKV_CHECK(BSON_ITER_HOLDS_DOCUMENT(value), err, DKV_E_REJECTED_CIPHERTEXT, "masterKey is not a document");
     bson_iter_document(value, &len, &data);
     document->master_key = dkv_span(data, len);
-    DKV_CHECK(bson_iter_init_from_data(&iter, data, len) && dkv_bson_text_is_valid(&iter), err, DKV_E_REJECTED_CIPHERTEXT,
-              "masterKey has text that is not UTF-8, or has a NUL inside");
+    DKV_CHECK(bson_iter_init_from_data(&iter, data, len) && dkv_bson_text_is_valid(&iter), err,
+              DKV_E_REJECTED_CIPHERTEXT, "masterKey has text that is not UTF-8, or has a NUL inside");
     return dkv_master_key_parse(document->master_key, document->provider, err);
 }
 
 static enum dkv_rc parse_version(const bson_iter_t *value, struct dkv_document *document, struct dkv_error *err)
 {
     (void)document;
-    DKV_CHECK(BSON_ITER_HOLDS_INT32(value) || BSON_ITER_HOLDS_INT64(value), err, DKV_E_REJECTED_CIPHERTEXT, "version is not an integer");
+    DKV_CHECK(BSON_ITER_HOLDS_INT32(value) || BSON_ITER_HOLDS_INT64(value), err, DKV_E_REJECTED_CIPHERTEXT,
+              "version is not an integer");
     DKV_CHECK(bson_iter_as_int64(value) == 0, err, DKV_E_REJECTED_CIPHERTEXT, "version is not 0, the only one known");
     return DKV_OK;
 }
@@ -212,7 +218,8 @@ static enum dkv_rc parse_fields(struct dkv_span bson, struct dkv_document *docum
         DKV_TRY(field->parse(&iter, document, err));
     }
     for (size_t i = 0; i < DKV_COUNT(fields); i++) {
-        DKV_CHECK((seen & 1u << i) != 0 || !fields[i].required, err, DKV_E_REJECTED_CIPHERTEXT, "it has no %s", fields[i].name);
+        DKV_CHECK((seen & 1u << i) != 0 || !fields[i].required, err, DKV_E_REJECTED_CIPHERTEXT, "it has no %s",
+                  fields[i].name);
     }
     return DKV_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes from whoever can write a vault, made safe for libbson's iterators: size and nesting are bounded before libbson
- * recurses, lengths and closing NULs are checked where libbson doesn't, and only static bson_t are used, since libbson's
- * allocations end the process when they fail. Owns nothing. */
+ * recurses, lengths and closing NULs are checked where libbson doesn't, and only static bson_t are used, since
+ * libbson's allocations end the process when they fail. Owns nothing. */
 #include "vault/document_bson.h"
 
 #include "vault/document.h"
@@ -43,13 +43,14 @@ enum dkv_rc dkv_bson_check(struct dkv_span bytes, struct dkv_error *err)
     bson_t bson;
     bson_iter_t iter;
     size_t offset = 0;
-    DKV_CHECK(bytes.len <= DKV_DOCUMENT_MAX, err, DKV_E_REJECTED_CIPHERTEXT, "it has %zu bytes, more than the %u that a key document may have",
-              bytes.len, DKV_DOCUMENT_MAX);
+    DKV_CHECK(bytes.len <= DKV_DOCUMENT_MAX, err, DKV_E_REJECTED_CIPHERTEXT,
+              "it has %zu bytes, more than the %u that a key document may have", bytes.len, DKV_DOCUMENT_MAX);
     DKV_CHECK(bytes.len >= 5 && bson_init_static(&bson, bytes.data, bytes.len) && bson_iter_init(&iter, &bson), err,
               DKV_E_REJECTED_CIPHERTEXT, "it is not BSON: its length differs from its %zu bytes", bytes.len);
     DKV_CHECK(nesting_is_bounded(&iter, NESTING_MAX), err, DKV_E_REJECTED_CIPHERTEXT,
               "it nests more than %u deep, has JavaScript code with a scope, or is not valid BSON", NESTING_MAX);
-    DKV_CHECK(bson_validate(&bson, BSON_VALIDATE_NONE, &offset), err, DKV_E_REJECTED_CIPHERTEXT, "it is not valid BSON at byte %zu", offset);
+    DKV_CHECK(bson_validate(&bson, BSON_VALIDATE_NONE, &offset), err, DKV_E_REJECTED_CIPHERTEXT,
+              "it is not valid BSON at byte %zu", offset);
     return DKV_OK;
 }
 

@@ -32,7 +32,8 @@ static enum dkv_rc end_document(struct dkv_buf *out, size_t start, struct dkv_er
 {
     DKV_TRY(append_le(out, 0, 1, err));
     const size_t len = out->len - start;
-    DKV_CHECK(len <= DKV_DOCUMENT_MAX, err, DKV_E_INVALID, "the key document would have %zu bytes; it may have %u", len, DKV_DOCUMENT_MAX);
+    DKV_CHECK(len <= DKV_DOCUMENT_MAX, err, DKV_E_INVALID, "the key document would have %zu bytes; it may have %u", len,
+              DKV_DOCUMENT_MAX);
     for (size_t i = 0; i < 4; i++) {
         out->data[start + i] = (uint8_t)(len >> (8 * i));
     }
@@ -45,7 +46,8 @@ static enum dkv_rc append_key(struct dkv_buf *out, bson_type_t type, const char 
     return dkv_buf_append(out, dkv_span(name, strlen(name) + 1), err);
 }
 
-static enum dkv_rc append_binary(struct dkv_buf *out, const char *name, bson_subtype_t subtype, struct dkv_span bytes, struct dkv_error *err)
+static enum dkv_rc append_binary(struct dkv_buf *out, const char *name, bson_subtype_t subtype, struct dkv_span bytes,
+                                 struct dkv_error *err)
 {
     DKV_TRY(append_key(out, BSON_TYPE_BINARY, name, err));
     DKV_TRY(append_le(out, bytes.len, 4, err));
@@ -65,7 +67,8 @@ static enum dkv_rc append_int32(struct dkv_buf *out, const char *name, int32_t n
     return append_le(out, (uint32_t)number, 4, err);
 }
 
-static enum dkv_rc append_subdocument(struct dkv_buf *out, const char *name, struct dkv_span bson, struct dkv_error *err)
+static enum dkv_rc append_subdocument(struct dkv_buf *out, const char *name, struct dkv_span bson,
+                                      struct dkv_error *err)
 {
     DKV_TRY(append_key(out, BSON_TYPE_DOCUMENT, name, err));
     return dkv_buf_append(out, bson, err);
@@ -101,7 +104,8 @@ static enum dkv_rc append_document(struct dkv_buf *out, const struct dkv_documen
 {
     size_t start = 0;
     DKV_TRY(begin_document(out, &start, err));
-    DKV_TRY(append_binary(out, "_id", BSON_SUBTYPE_UUID, dkv_span(document->id.bytes, sizeof(document->id.bytes)), err));
+    DKV_TRY(
+        append_binary(out, "_id", BSON_SUBTYPE_UUID, dkv_span(document->id.bytes, sizeof(document->id.bytes)), err));
     DKV_TRY(append_names(out, document->alt_names, document->n_alt_names, err));
     DKV_TRY(append_binary(out, "keyMaterial", BSON_SUBTYPE_BINARY, document->key_material, err));
     DKV_TRY(append_date(out, "creationDate", document->creation_date_ms, err));
@@ -154,7 +158,8 @@ static struct edit *find_edit(struct edit *edits, size_t n, const char *name)
 }
 
 /* An iterator knows where its element begins; it ends where the next one does, or before the closing NUL. */
-static enum dkv_rc copy_elements(struct dkv_span bson, struct edit *edits, size_t n, struct dkv_buf *out, struct dkv_error *err)
+static enum dkv_rc copy_elements(struct dkv_span bson, struct edit *edits, size_t n, struct dkv_buf *out,
+                                 struct dkv_error *err)
 {
     bson_iter_t iter;
     bool more = bson_iter_init_from_data(&iter, bson.data, bson.len) && bson_iter_next(&iter);
@@ -172,7 +177,8 @@ static enum dkv_rc copy_elements(struct dkv_span bson, struct edit *edits, size_
     return DKV_OK;
 }
 
-static enum dkv_rc apply_edits(struct dkv_span bson, struct edit *edits, size_t n, struct dkv_buf *ret, struct dkv_error *err)
+static enum dkv_rc apply_edits(struct dkv_span bson, struct edit *edits, size_t n, struct dkv_buf *ret,
+                               struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf out = {0};
     size_t start = 0;
@@ -188,7 +194,8 @@ static enum dkv_rc apply_edits(struct dkv_span bson, struct edit *edits, size_t 
     return DKV_OK;
 }
 
-enum dkv_rc dkv_document_set_names(struct dkv_span bson, const char *const *names, size_t n, struct dkv_buf *ret, struct dkv_error *err)
+enum dkv_rc dkv_document_set_names(struct dkv_span bson, const char *const *names, size_t n, struct dkv_buf *ret,
+                                   struct dkv_error *err)
 {
     struct edit edits[] = {{.name = "keyAltNames"}};
     enum dkv_rc rc = append_names(&edits[0].element, names, n, err);
@@ -210,8 +217,8 @@ enum dkv_rc dkv_document_set_status(struct dkv_span bson, int32_t status, struct
     return rc;
 }
 
-enum dkv_rc dkv_document_set_material(struct dkv_span bson, struct dkv_span master_key, struct dkv_span material, int64_t update_date_ms,
-                                      struct dkv_buf *ret, struct dkv_error *err)
+enum dkv_rc dkv_document_set_material(struct dkv_span bson, struct dkv_span master_key, struct dkv_span material,
+                                      int64_t update_date_ms, struct dkv_buf *ret, struct dkv_error *err)
 {
     struct edit edits[] = {{.name = "masterKey"}, {.name = "keyMaterial"}, {.name = "updateDate"}};
     enum dkv_rc rc = append_subdocument(&edits[0].element, "masterKey", master_key, err);

@@ -2,9 +2,8 @@
 /* Fields to and from BSON binary subtype 6 (bson-binary-encrypted specification):
  *   algorithm (1) | key _id (16) | BSON type (1) | IV (16) | S | T (32), the first 18 bytes being authenticated.
  * Invariant: a payload is written only for a value that passed vault/bson_type.c, and a value is handed out only when
-  * the payload
- * is authentic and the value passes it too; the caller's buffers grow on success only. No lock: a handle's key never
-  * changes. */
+ * the payload is authentic and the value passes it too; the caller's buffers grow on success only. No lock: a handle's
+ * key never changes. */
 #include "dekvault/field.h"
 
 #include "base/crypto.h"
@@ -79,7 +78,7 @@ static enum dkv_rc check_kind(struct dkv_span payload, struct dkv_error *err)
     DKV_CHECK(payload.len > 0, err, DKV_E_REJECTED_CIPHERTEXT, "the payload is empty");
     const unsigned kind = payload.data[0];
     DKV_CHECK(kind < 3, err, DKV_E_REJECTED_CIPHERTEXT,
-              "this is a Queryable Encryption payload (kind %u): only client-side field level encryption, kinds 1 and 2, is read here",
+              "this is a Queryable Encryption payload (kind %u): only client-side field encryption (1, 2) is read",
               kind);
     DKV_CHECK(kind != 0, err, DKV_E_REJECTED_CIPHERTEXT, "this is a marking for a driver (kind 0), nothing encrypted");
     return DKV_OK;

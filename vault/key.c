@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finding key documents.
  * Invariant: a document is handed out only when it is the one that was asked for: the store may lie about _id and
-  * names, and two
- * sources that decide what a name means (the store and the provider file's `names`) must agree. No lock of its own. */
+ * names, and two sources that decide what a name means (the store and the provider file's `names`) must agree. No lock
+ * of its own. */
 #include "vault/key.h"
 
 #include "vault/pinned.h"
@@ -106,8 +106,8 @@ enum dkv_rc dkv_key_fetch(struct dkv_vault *vault, const struct dkv_key_selector
 {
     DKV_CLEANUP(dkv_key_done) struct dkv_key key = {0};
     const char *name = selector->alt_name;
-    DKV_TRY(name != NULL ? find_by_name(vault, name, &key.bytes, err) : dkv_key_find(vault, &selector->id, &key.bytes,
-                                                                                     err));
+    DKV_TRY(name != NULL ? find_by_name(vault, name, &key.bytes, err)
+                         : dkv_key_find(vault, &selector->id, &key.bytes, err));
     DKV_TRY(dkv_document_parse(dkv_span_buf(&key.bytes), &key.document, err));
     DKV_TRY(name != NULL ? check_name(vault, &key.document, name, err) : check_id(&key.document, &selector->id, err));
     *ret = key;

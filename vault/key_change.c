@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Changes of a stored key: names and deletion. None of them needs a CMK.
  * Invariant: with a required audit nothing changes unless a record can be written. No lock of its own: the store's
-  * changes are atomic. */
+ * changes are atomic. */
 #include "vault/key.h"
 #include "vault/operation.h"
 #include "vault/pinned.h"
@@ -89,8 +89,7 @@ enum dkv_rc dkv_key_remove_name(struct dkv_vault *vault, const struct dkv_key_se
 
 /* ---- Deletion ---- */
 
-/* Compare-and-delete: what goes is the document that was looked at, not one that another process put there meanwhile.
- * */
+/* Compare-and-delete: what goes is the document that was looked at, not one that another process put there since. */
 static enum dkv_rc delete_key(struct change *change, const struct dkv_key *key, struct dkv_error *err)
 {
     struct dkv_vault *vault = change->vault;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Creating a key.
  * Invariant: a document is stored only after its very bytes, parsed again and judged by the provider file as at every
-  * later use, have
- * opened to the same DEK; what a provider writes but couldn't read is refused here, not found out on the day the data
-  * is needed. The DEK
- * lies in secret memory only. A stored key is never taken back: another process may have used it already. No lock of
-  * its own. */
+ * later use, have opened to the same DEK; what a provider writes but couldn't read is refused here, not found out on
+ * the day the data is needed. The DEK lies in secret memory only. A stored key is never taken back: another process
+ * may have used it already. No lock of its own. */
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "vault/check_record.h"
@@ -188,7 +186,7 @@ static enum dkv_rc open_again(const struct new_key *key, const struct dkv_docume
         return rc;
     }
     DKV_CHECK(rc == DKV_OK && dkv_equal_ct(opened.data, key->dek.data, DKV_DEK_BYTES), err, DKV_E_INTERNAL,
-              "what provider %s wrapped under CMK \"%s\" doesn't open to the same key: don't use this provider; nothing was stored",
+              "what provider %s wrapped under CMK \"%s\" doesn't open to the same key; nothing was stored",
               dkv_instance_id(key->instance), key->info.key_id);
     return DKV_OK;
 }

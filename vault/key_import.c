@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Importing key documents that were made elsewhere.
  * Invariant: the bytes go in unchanged, or not at all; and unless the caller waives it, only after they have opened
-  * here. No lock of
- * its own: the store's insert decides between two importers. */
+ * here. No lock of its own: the store's insert decides between two importers. */
 #include "vault/dek.h"
 #include "vault/key.h"
 #include "vault/operation.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* masterKey sub-documents: which fields MongoDB's drivers take (client-side-encryption specification, "masterKey"), and
- * the text that names a CMK without asking its provider. Owns nothing. The bytes must have passed bson_validate(). */
+ * the text that names a CMK without asking its provider. Owns nothing. The bytes must have passed dkv_bson_check(). */
 #include "vault/master_key.h"
 
 #include <bson/bson.h>
@@ -23,19 +23,22 @@ struct known_provider {
 
 static const struct known_field local_fields[] = {{"provider", BSON_TYPE_UTF8}, {NULL, BSON_TYPE_EOD}};
 static const struct known_field aws_fields[] = {
-    {"provider", BSON_TYPE_UTF8}, {"region", BSON_TYPE_UTF8}, {"key", BSON_TYPE_UTF8}, {"endpoint", BSON_TYPE_UTF8}, {NULL, BSON_TYPE_EOD},
+    {"provider", BSON_TYPE_UTF8}, {"region", BSON_TYPE_UTF8}, {"key", BSON_TYPE_UTF8},
+    {"endpoint", BSON_TYPE_UTF8}, {NULL, BSON_TYPE_EOD},
 };
 static const struct known_field azure_fields[] = {
-    {"provider", BSON_TYPE_UTF8}, {"keyVaultEndpoint", BSON_TYPE_UTF8}, {"keyName", BSON_TYPE_UTF8}, {"keyVersion", BSON_TYPE_UTF8},
+    {"provider", BSON_TYPE_UTF8}, {"keyVaultEndpoint", BSON_TYPE_UTF8},
+    {"keyName", BSON_TYPE_UTF8},  {"keyVersion", BSON_TYPE_UTF8},
     {NULL, BSON_TYPE_EOD},
 };
 static const struct known_field gcp_fields[] = {
-    {"provider", BSON_TYPE_UTF8}, {"projectId", BSON_TYPE_UTF8}, {"location", BSON_TYPE_UTF8},  {"keyRing", BSON_TYPE_UTF8},
-    {"keyName", BSON_TYPE_UTF8},  {"keyVersion", BSON_TYPE_UTF8}, {"endpoint", BSON_TYPE_UTF8}, {NULL, BSON_TYPE_EOD},
+    {"provider", BSON_TYPE_UTF8}, {"projectId", BSON_TYPE_UTF8}, {"location", BSON_TYPE_UTF8},
+    {"keyRing", BSON_TYPE_UTF8},  {"keyName", BSON_TYPE_UTF8},   {"keyVersion", BSON_TYPE_UTF8},
+    {"endpoint", BSON_TYPE_UTF8}, {NULL, BSON_TYPE_EOD},
 };
 static const struct known_field kmip_fields[] = {
-    {"provider", BSON_TYPE_UTF8}, {"keyId", BSON_TYPE_UTF8}, {"endpoint", BSON_TYPE_UTF8}, {"delegated", BSON_TYPE_BOOL},
-    {NULL, BSON_TYPE_EOD},
+    {"provider", BSON_TYPE_UTF8},  {"keyId", BSON_TYPE_UTF8}, {"endpoint", BSON_TYPE_UTF8},
+    {"delegated", BSON_TYPE_BOOL}, {NULL, BSON_TYPE_EOD},
 };
 
 static const struct known_provider providers[] = {
@@ -70,7 +73,8 @@ static bool is_provider_id(const char *id, size_t len)
     return name_len > 0 && type_len + 1 + name_len == len;
 }
 
-static enum dkv_rc check_known_field(const struct known_provider *provider, const bson_iter_t *iter, struct dkv_error *err)
+static enum dkv_rc check_known_field(const struct known_provider *provider, const bson_iter_t *iter,
+                                     struct dkv_error *err)
 {
     for (const struct known_field *field = provider->fields; field->name != NULL; field++) {
         if (strcmp(field->name, bson_iter_key(iter)) == 0) {
@@ -79,15 +83,16 @@ static enum dkv_rc check_known_field(const struct known_provider *provider, cons
             return DKV_OK;
         }
     }
-    return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "masterKey has a field that MongoDB's drivers refuse for provider type %s",
-                    provider->type);
+    return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT,
+                    "masterKey has a field that MongoDB's drivers refuse for provider type %s", provider->type);
 }
 
 /* Two fields of one name mean one thing to us and another to the next reader. */
 static bool stands_before(struct dkv_span bson, const char *name, uint32_t offset)
 {
     bson_iter_t iter;
-    return bson_iter_init_from_data(&iter, bson.data, bson.len) && bson_iter_find(&iter, name) && bson_iter_offset(&iter) < offset;
+    return bson_iter_init_from_data(&iter, bson.data, bson.len) && bson_iter_find(&iter, name) &&
+           bson_iter_offset(&iter) < offset;
 }
 
 #define MASTER_KEY_FIELDS_MAX 64u /* a bound for the quadratic search above */
@@ -96,10 +101,13 @@ static enum dkv_rc check_fields(struct dkv_span bson, const struct known_provide
 {
     bson_iter_t iter;
     size_t n = 0;
-    DKV_CHECK(bson_iter_init_from_data(&iter, bson.data, bson.len), err, DKV_E_REJECTED_CIPHERTEXT, "masterKey is not BSON");
+    DKV_CHECK(bson_iter_init_from_data(&iter, bson.data, bson.len), err, DKV_E_REJECTED_CIPHERTEXT,
+              "masterKey is not BSON");
     while (bson_iter_next(&iter)) {
-        DKV_CHECK(++n <= MASTER_KEY_FIELDS_MAX, err, DKV_E_REJECTED_CIPHERTEXT, "masterKey has more than %u fields", MASTER_KEY_FIELDS_MAX);
-        DKV_CHECK(!stands_before(bson, bson_iter_key(&iter), bson_iter_offset(&iter)), err, DKV_E_REJECTED_CIPHERTEXT, "masterKey has a field twice");
+        DKV_CHECK(++n <= MASTER_KEY_FIELDS_MAX, err, DKV_E_REJECTED_CIPHERTEXT, "masterKey has more than %u fields",
+                  MASTER_KEY_FIELDS_MAX);
+        DKV_CHECK(!stands_before(bson, bson_iter_key(&iter), bson_iter_offset(&iter)), err, DKV_E_REJECTED_CIPHERTEXT,
+                  "masterKey has a field twice");
         if (provider->fields != NULL) {
             DKV_TRY(check_known_field(provider, &iter, err));
         }
@@ -110,13 +118,15 @@ static enum dkv_rc check_fields(struct dkv_span bson, const struct known_provide
 static const char *text_field(struct dkv_span bson, const char *name, uint32_t *ret_len)
 {
     bson_iter_t iter;
-    if (!bson_iter_init_from_data(&iter, bson.data, bson.len) || !bson_iter_find(&iter, name) || !BSON_ITER_HOLDS_UTF8(&iter)) {
+    if (!bson_iter_init_from_data(&iter, bson.data, bson.len) || !bson_iter_find(&iter, name) ||
+        !BSON_ITER_HOLDS_UTF8(&iter)) {
         return NULL;
     }
     return bson_iter_utf8(&iter, ret_len);
 }
 
-enum dkv_rc dkv_master_key_parse(struct dkv_span bson, char ret_provider[static DKV_PROVIDER_ID_SIZE], struct dkv_error *err)
+enum dkv_rc dkv_master_key_parse(struct dkv_span bson, char ret_provider[static DKV_PROVIDER_ID_SIZE],
+                                 struct dkv_error *err)
 {
     uint32_t len = 0;
     const char *id = text_field(bson, "provider", &len);
@@ -133,7 +143,8 @@ static enum dkv_rc append_extended_json(struct dkv_span bson, struct dkv_buf *re
 {
     bson_t document;
     size_t len = 0;
-    DKV_CHECK(bson_init_static(&document, bson.data, bson.len), err, DKV_E_REJECTED_CIPHERTEXT, "masterKey is not BSON");
+    DKV_CHECK(bson_init_static(&document, bson.data, bson.len), err, DKV_E_REJECTED_CIPHERTEXT,
+              "masterKey is not BSON");
     char *json = bson_as_canonical_extended_json(&document, &len);
     DKV_CHECK(json != NULL, err, DKV_E_REJECTED_CIPHERTEXT, "masterKey can't be written as Extended JSON");
     const enum dkv_rc rc = dkv_buf_append(ret, dkv_span(json, len), err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One operation's time and audit record.
  * Invariant: the outcome that a caller sees is the one recorded, but for DKV_OK with no record where one is required.
-  * No lock. */
+ * No lock. */
 #include "vault/operation.h"
 
 #include <time.h>

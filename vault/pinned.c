@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pinned names: whoever writes the vault could move an alt name to a key of his own, and what is encrypted by that
- * name from then on would be his to read. A name that the provider file pins is good for one _id only. Pure; no lock.
-  * */
+ * name from then on would be his to read. A name that the provider file pins is good for one _id. Pure, no lock. */
 #include "vault/pinned.h"
 
 static const struct dkv_uuid *find(const struct dkv_vault_settings *settings, const char *name)

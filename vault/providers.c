@@ -2,9 +2,9 @@
 /* The providers of a provider file, each opened at its first use, so that one whose secret file or module is away
  * disturbs no other.
  * Invariant: an instance, once given out, stays until dkv_providers_free; an open that failed is tried again at the
-  * next use.
+ * next use.
  * Lock: `lock` guards instances and base, and is held while one opens: two threads never ask for one PIN or load one
-  * module at once. */
+ * module at once. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "vault/vault.h"

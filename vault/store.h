@@ -35,6 +35,7 @@ struct dkv_store_ops {
     enum dkv_rc (*get_many)(struct dkv_store *store, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit, void *arg, struct dkv_error *err);
     /* get_by_alt_name: DKV_E_NOT_FOUND; DKV_E_CONFLICT when two documents have it. */
     enum dkv_rc (*get_by_alt_name)(struct dkv_store *store, const char *name, struct dkv_buf *ret, struct dkv_error *err);
+    /* list: dates strictly between after and before; prefixes by bytes, case counts. What other processes change meanwhile may be seen or not. */
     enum dkv_rc (*list)(struct dkv_store *store, const struct dkv_key_filter *filter, const struct dkv_uuid *after, size_t limit,
                         dkv_key_visit_fn visit, void *arg, struct dkv_error *err);
     enum dkv_rc (*count_by)(struct dkv_store *store, dkv_key_count_fn visit, void *arg, struct dkv_error *err);
@@ -44,6 +45,7 @@ struct dkv_store_ops {
      * DKV_E_CONFLICT: they aren't the expected ones any more. */
     enum dkv_rc (*replace_material)(struct dkv_store *store, const struct dkv_uuid *id, struct dkv_span expected_master_key,
                                     struct dkv_span expected_material, struct dkv_span master_key, struct dkv_span material, struct dkv_error *err);
+    /* set_status: updateDate stays: it is the date of the wrap. */
     enum dkv_rc (*set_status)(struct dkv_store *store, const struct dkv_uuid *id, int32_t status, bool *ret_changed, struct dkv_error *err);
     /* add_alt_name, remove_alt_name: updateDate stays; the field goes with its last name. DKV_E_CONFLICT: another document has the name. */
     enum dkv_rc (*add_alt_name)(struct dkv_store *store, const struct dkv_uuid *id, const char *name, bool *ret_changed, struct dkv_error *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a key document to its DEK.
  * Invariant: a document never decides where a call goes: its provider must stand in the provider file, and that
-  * provider judges the
- * masterKey by the file before any contact. The DEK lies in secret memory only. No lock of its own. */
+ * provider judges the masterKey by the file before any contact. The DEK lies in secret memory only. No lock of its
+ * own. */
 #include "vault/dek.h"
 
 static enum dkv_rc find_instance(struct dkv_vault *vault, const struct dkv_document *document,

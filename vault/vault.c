@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening a vault: the process made fit for keys, the store, the audit, the providers (none of them contacted yet).
  * Invariant: a store's location that came from a secret file stays in secret memory and is in no text that is shown.
-  * No lock: a vault
- * doesn't change once it is open. */
+ * No lock: a vault doesn't change once it is open. */
 #include "vault/vault.h"
 
 #include "base/crypto.h"
@@ -47,8 +46,8 @@ static enum dkv_rc read_location(const struct dkv_provider_file *file, const str
 }
 
 static enum dkv_rc find_kind(const struct dkv_provider_file *file, const struct dkv_vault_settings *settings,
-                             const char *store,
-                             const struct dkv_store_ops **ret, const char **ret_location, struct dkv_error *err)
+                             const char *store, const struct dkv_store_ops **ret, const char **ret_location,
+                             struct dkv_error *err)
 {
     const struct dkv_store_ops *ops = dkv_store_find(store, ret_location);
     DKV_CHECK(ops != NULL || strncmp(store, "mongodb", strlen("mongodb")) != 0, err, DKV_E_CONFIG,

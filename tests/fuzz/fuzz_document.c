@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libFuzzer: bytes of anybody's as a key document. Whatever is taken must survive being written, changed and read again. */
+/* libFuzzer: bytes of anybody's as a key document. Whatever is taken must survive being written, changed and read
+ * again. */
 #include <stdlib.h>
 
 #include "base/bytes.h"
@@ -23,7 +24,8 @@ static void require_same(const struct dkv_document *a, const struct dkv_document
         require(strcmp(a->alt_names[i], b->alt_names[i]) == 0);
     }
     require(dkv_span_equal(a->key_material, b->key_material) && dkv_span_equal(a->master_key, b->master_key));
-    require(a->creation_date_ms == b->creation_date_ms && a->update_date_ms == b->update_date_ms && a->status == b->status);
+    require(a->creation_date_ms == b->creation_date_ms && a->update_date_ms == b->update_date_ms &&
+            a->status == b->status);
     require(strcmp(a->provider, b->provider) == 0);
 }
 
@@ -42,7 +44,8 @@ static void try_changes(struct dkv_span bson, const struct dkv_document *documen
     require_reads_as(dkv_span_buf(&written), document);
     require(dkv_document_set_names(bson, document->alt_names, document->n_alt_names, &names, NULL) == DKV_OK);
     require_reads_as(dkv_span_buf(&names), document);
-    require(dkv_document_set_material(bson, document->master_key, document->key_material, document->update_date_ms, &material, NULL) == DKV_OK);
+    require(dkv_document_set_material(bson, document->master_key, document->key_material, document->update_date_ms,
+                                      &material, NULL) == DKV_OK);
     require(dkv_span_equal(bson, dkv_span_buf(&material))); /* a change to the same is no change */
     require(dkv_document_cmk(document, &cmk, NULL) == DKV_OK);
     require(strlen((const char *)cmk.data) == cmk.len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Field payloads from whoever can write the database. The first input byte chooses: the rest is a payload as it
  * stands; or a value that is sealed first, so that the checks behind the MAC are reached; or a value to be encrypted,
-  * which must come back the same. */
+ * which must come back the same. */
 #include <stdlib.h>
 
 #include "base/crypto.h"

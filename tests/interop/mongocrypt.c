@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Against libmongocrypt, which MongoDB's drivers stand on: it opens our `local` documents and fields and we open its,
  * every type, both algorithms, deterministic payloads equal byte for byte, and what one refuses to encrypt the other
-  * does. */
+ * does. */
 #include "tests/lib/test.h"
 #include "tests/unit/field_samples.h"
 
@@ -30,8 +30,8 @@ static struct dkv_vault *open_vault(struct dkv_provider_file **ret_file)
         local_key[i] = (uint8_t)(200 - i);
     }
     snprintf(text, sizeof(text),
-             "vault:\n  store: sqlite:%s/vault-%u.db\nproviders:\n  local:\n    key-source: file:%s\nstate-dir: %s/state\n"
-             "memory:\n  allow-unlocked: true\n",
+             "vault:\n  store: sqlite:%s/vault-%u.db\nproviders:\n  local:\n    key-source: file:%s\n"
+             "state-dir: %s/state\nmemory:\n  allow-unlocked: true\n",
              dkv_test_dir(), ++serial, dkv_test_write("local.key", local_key, sizeof(local_key), 0600), dkv_test_dir());
     ASSERT_OK(dkv_provider_file_open(dkv_test_write("dekvault.conf", text, strlen(text), 0600), ret_file, &err));
     ASSERT_OK(dkv_vault_init(*ret_file, NULL, NULL, &vault, &err));

@@ -196,7 +196,7 @@ const char *dkv_nss_start(void)
     }
     new_folder(folder, sizeof(folder));
     snprintf(init, sizeof(init),
-             "configDir='sql:%s' certPrefix='' keyPrefix='' secmod='secmod.db' flags= tokenDescription='" NSS_LABEL "'", folder);
+             "configDir='sql:%s' certPrefix='' keyPrefix='' secmod='secmod.db' flags= dbTokenDescription='" NSS_LABEL "'", folder);
     CK_FUNCTION_LIST *functions = load(dkv_nss_module(), init);
     set_nss_pin(functions);
     unload(functions);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The contract of stores as tests. The store under test is a global of this file; each test starts from an empty one. */
+/* The contract of stores as tests. The store under test is a global of this file; each test starts from an empty one.
+ */
 #include "tests/lib/store_contract.h"
 
 #include <bson/bson.h>
@@ -244,7 +245,8 @@ static void get_many_visits_those_there_are_once_and_in_order(void)
 {
     struct dkv_error err = {0};
     struct visited visited = {0};
-    const struct dkv_uuid ids[] = {dkv_test_id('c'), dkv_test_id('x'), dkv_test_id('a'), dkv_test_id('c'), dkv_test_id('b')};
+    const struct dkv_uuid ids[] = {dkv_test_id('c'), dkv_test_id('x'), dkv_test_id('a'), dkv_test_id('c'),
+                                   dkv_test_id('b')};
     start();
     add(&(struct dkv_key_shape){.id = 'b'});
     add(&(struct dkv_key_shape){.id = 'c'});
@@ -275,7 +277,8 @@ static void a_name_that_nobody_has_is_not_found(void)
 
 static void odd_characters_in_names_mean_nothing(void)
 {
-    static const char *const names[] = {"a'b\"c", "%", "_", "*", "[a]", "x\ny", "\xc3\xa9\xf0\x9f\x94\x91", ";--", "$x.y", " "};
+    static const char *const names[] = {"a'b\"c", "%",    "_", "*", "[a]", "x\ny", "\xc3\xa9\xf0\x9f\x94\x91",
+                                        ";--",    "$x.y", " "};
     struct dkv_error err = {0};
     start();
     for (size_t i = 0; i < DKV_COUNT(names); i++) {
@@ -304,11 +307,15 @@ static void odd_characters_in_names_mean_nothing(void)
 static void add_assorted(void)
 {
     add(&(struct dkv_key_shape){.id = 'a', .created_ms = 10, .updated_ms = 100, .names = {"app.x", "other"}});
-    add(&(struct dkv_key_shape){.id = 'b', .created_ms = 20, .updated_ms = 90, .status = 1, .names = {"app.y", "app.z"}});
+    add(&(struct dkv_key_shape){
+        .id = 'b', .created_ms = 20, .updated_ms = 90, .status = 1, .names = {"app.y", "app.z"}});
     add(&(struct dkv_key_shape){.id = 'c', .created_ms = 30, .updated_ms = 80, .provider = "aws:eu", .cmk = "key-1"});
-    add(&(struct dkv_key_shape){.id = 'd', .created_ms = 40, .updated_ms = 70, .provider = "aws:eu", .cmk = "key-2", .names = {"app."}});
-    add(&(struct dkv_key_shape){.id = 'e', .created_ms = 50, .updated_ms = 60, .provider = "pkcs11:prod", .cmk = "key-1", .names = {"apq"}});
-    add(&(struct dkv_key_shape){.id = 'f', .created_ms = -5, .updated_ms = 50, .provider = "pkcs11", .cmk = "0a0b", .status = 1});
+    add(&(struct dkv_key_shape){
+        .id = 'd', .created_ms = 40, .updated_ms = 70, .provider = "aws:eu", .cmk = "key-2", .names = {"app."}});
+    add(&(struct dkv_key_shape){
+        .id = 'e', .created_ms = 50, .updated_ms = 60, .provider = "pkcs11:prod", .cmk = "key-1", .names = {"apq"}});
+    add(&(struct dkv_key_shape){
+        .id = 'f', .created_ms = -5, .updated_ms = 50, .provider = "pkcs11", .cmk = "0a0b", .status = 1});
     add(&(struct dkv_key_shape){.id = 'g', .created_ms = 60, .updated_ms = 60, .provider = "azure", .cmk = "k"});
 }
 
@@ -483,8 +490,10 @@ static void counts_are_by_provider_cmk_and_status(void)
 
     ASSERT_OK(store->ops->count_by(store, note_count, &text, &err));
 
-    CU_ASSERT_STRING_EQUAL(dkv_buf_text(&text), "aws:eu/key-1/0=1;aws:eu/key-2/0=2;azure/{ \"provider\" : \"azure\", \"keyName\" : \"k\" }/0=1;"
-                                                "local//0=1;local//1=1;pkcs11/0a0b/1=1;pkcs11:prod/key-1/0=1;");
+    CU_ASSERT_STRING_EQUAL(
+        dkv_buf_text(&text),
+        "aws:eu/key-1/0=1;aws:eu/key-2/0=2;azure/{ \"provider\" : \"azure\", \"keyName\" : \"k\" }/0=1;"
+        "local//0=1;local//1=1;pkcs11/0a0b/1=1;pkcs11:prod/key-1/0=1;");
     dkv_buf_done(&text);
     finish();
 }
@@ -499,7 +508,8 @@ static void material_is_replaced_only_if_it_is_the_expected_one(void)
     const struct dkv_uuid id = dkv_test_id('a'), other = dkv_test_id('x');
     const struct dkv_span old = dkv_span_str("old"), fresh = dkv_span_str("new");
     start();
-    add(&(struct dkv_key_shape){.id = 'a', .material = "old", .created_ms = 5, .updated_ms = 6, .status = 1, .names = {"n"}});
+    add(&(struct dkv_key_shape){
+        .id = 'a', .material = "old", .created_ms = 5, .updated_ms = 6, .status = 1, .names = {"n"}});
     dkv_test_master_key("local", "", &old_key);
     dkv_test_master_key("aws:eu", "key-9", &new_key);
     const struct dkv_span was = dkv_span_buf(&old_key), becomes = dkv_span_buf(&new_key);
@@ -721,7 +731,8 @@ static void *insert_some(void *arg)
     for (size_t i = 0; i < KEYS_EACH; i++) {
         struct visited visited = {0};
         const struct dkv_key_shape shape = {.id = (uint8_t)(thread * KEYS_EACH + i)};
-        if (dkv_test_insert(store, &shape, &err) != DKV_OK || store->ops->list(store, NULL, NULL, 2, note_visit, &visited, &err) != DKV_OK) {
+        if (dkv_test_insert(store, &shape, &err) != DKV_OK ||
+            store->ops->list(store, NULL, NULL, 2, note_visit, &visited, &err) != DKV_OK) {
             return arg;
         }
     }
@@ -820,7 +831,8 @@ static const struct dkv_test contract[] = {
     DKV_TEST(of_sixteen_processes_one_gets_the_name),
 };
 
-int dkv_store_contract_main(int argc, char **argv, const struct dkv_store_factory *its_factory, const struct dkv_test *own, size_t n_own)
+int dkv_store_contract_main(int argc, char **argv, const struct dkv_store_factory *its_factory,
+                            const struct dkv_test *own, size_t n_own)
 {
     struct dkv_test *all = dkv_calloc(DKV_COUNT(contract) + n_own, sizeof(*all));
     if (all == NULL) {

@@ -14,7 +14,8 @@ struct dkv_store_factory {
     enum dkv_rc (*again)(struct dkv_store **ret, struct dkv_error *err);
 };
 
-int dkv_store_contract_main(int argc, char **argv, const struct dkv_store_factory *factory, const struct dkv_test *own, size_t n_own);
+int dkv_store_contract_main(int argc, char **argv, const struct dkv_store_factory *factory, const struct dkv_test *own,
+                            size_t n_own);
 
 /* ---- Key documents for tests ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The audit: what a line says, that lines are chained (checked here with OpenSSL's digest, not with ours), who may write the
- * file, and what happens when no line can be written. */
+/* The audit: what a line says, that lines are chained (checked here with OpenSSL's digest, not with ours), who may
+ * write the file, and what happens when no line can be written. */
 #include "vault/audit.h"
 
 #include <ctype.h>
@@ -41,7 +41,8 @@ static struct dkv_audit *open_audit(bool required)
     return audit;
 }
 
-static const struct dkv_uuid some_key = {{0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x47, 0x68, 0x89, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x70}};
+static const struct dkv_uuid some_key = {
+    {0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x47, 0x68, 0x89, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x70}};
 
 static enum dkv_rc write_named(struct dkv_audit *audit, const char *name, struct dkv_error *err)
 {
@@ -183,8 +184,10 @@ static void a_line_says_who_did_what(void)
     CU_ASSERT_STRING_EQUAL(value, expected);
     member(lines.at[0], "program", value, sizeof(value));
     CU_ASSERT_STRING_EQUAL(value, program_invocation_short_name);
-    CU_ASSERT_PTR_NOT_NULL(strstr(lines.at[0], ",\"op\":\"key-create\",\"provider\":\"pkcs11:prod\",\"cmk\":\"0a0b\","
-                                               "\"key\":\"61626364-6566-4768-896a-6b6c6d6e6f70\",\"name\":\"ssn\",\"outcome\":\"ok\",\"latency_us\":1234}"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        lines.at[0],
+        ",\"op\":\"key-create\",\"provider\":\"pkcs11:prod\",\"cmk\":\"0a0b\","
+        "\"key\":\"61626364-6566-4768-896a-6b6c6d6e6f70\",\"name\":\"ssn\",\"outcome\":\"ok\",\"latency_us\":1234}"));
     CU_ASSERT_EQUAL_FATAL(stat(path, &info), 0);
     CU_ASSERT_EQUAL(info.st_mode & 07777, 0600);
     lines_done(&lines);
@@ -196,7 +199,8 @@ static void what_is_unknown_is_left_out(void)
     struct dkv_error err = {0};
     name_file();
     struct dkv_audit *audit = open_audit(false);
-    const struct dkv_audit_record record = {.operation = "dek-use", .outcome = DKV_E_POLICY, .latency_us = -1, .uses = 7};
+    const struct dkv_audit_record record = {
+        .operation = "dek-use", .outcome = DKV_E_POLICY, .latency_us = -1, .uses = 7};
 
     ASSERT_OK(dkv_audit_write(audit, &record, &err));
 
@@ -307,12 +311,12 @@ static void processes_append_whole_lines(void)
         if (fork() == 0) {
             struct dkv_error err = {0};
             struct dkv_audit *audit = open_audit(true);
-            for (size_t line = 0; line < LINES_EACH; line++) {
-                if (write_named(audit, name, &err) != DKV_OK) {
-                    _exit(1);
-                }
+            enum dkv_rc rc = DKV_OK;
+            for (size_t line = 0; rc == DKV_OK && line < LINES_EACH; line++) {
+                rc = write_named(audit, name, &err);
             }
-            _exit(0);
+            dkv_audit_close(audit);
+            _exit(rc == DKV_OK ? 0 : 1);
         }
     }
     for (size_t i = 0; i < WRITERS; i++) {
@@ -439,7 +443,8 @@ static void count_warning(void *arg, enum dkv_log_level level, const char *line)
     warnings += level == DKV_LOG_WARNING && strstr(line, "audit") != NULL;
 }
 
-/* The file may not grow beyond `more` bytes from where it is: in a child, since the limit is the process's. 0 if all was as it should. */
+/* The file may not grow beyond `more` bytes from where it is: in a child, since the limit is the process's. 0 if all
+ * was as it should. */
 static int write_when_full(struct dkv_audit *audit, rlim_t more, bool required)
 {
     struct dkv_error err = {0};
@@ -458,11 +463,12 @@ static int write_when_full(struct dkv_audit *audit, rlim_t more, bool required)
         return 12;
     }
     const enum dkv_rc rc = write_named(audit, "lost", &err);
-    if (rc != (required ? DKV_E_RESOURCE : DKV_OK) || (required && (err.rc != rc || strstr(err.message, path) == NULL)) ||
-        warnings != (required ? 0 : 1)) {
+    if (rc != (required ? DKV_E_RESOURCE : DKV_OK) ||
+        (required && (err.rc != rc || strstr(err.message, path) == NULL)) || warnings != (required ? 0 : 1)) {
         return 13;
     }
-    if (setrlimit(RLIMIT_FSIZE, &none) != 0 || dkv_audit_ready(audit, &err) != DKV_OK || write_named(audit, "kept", &err) != DKV_OK) {
+    if (setrlimit(RLIMIT_FSIZE, &none) != 0 || dkv_audit_ready(audit, &err) != DKV_OK ||
+        write_named(audit, "kept", &err) != DKV_OK) {
         return 14;
     }
     return 0;
@@ -572,7 +578,9 @@ static void numbers_and_members_are_json(void)
     ASSERT_OK(dkv_json_member_text(&out, "text", "", &err));
     ASSERT_OK(dkv_buf_append_str(&out, ",\"x\":", &err));
     ASSERT_OK(dkv_json_string(&out, dkv_span("\0\xc3\xa9\xe2\x80", 5), &err));
-    CU_ASSERT_STRING_EQUAL(dkv_buf_text(&out), "{\"min\":-9223372036854775808,\"text\":\"\",\"x\":\"\\u0000\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\"");
+    CU_ASSERT_STRING_EQUAL(
+        dkv_buf_text(&out),
+        "{\"min\":-9223372036854775808,\"text\":\"\",\"x\":\"\\u0000\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\"");
     dkv_buf_done(&out);
 }
 

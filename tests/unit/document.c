@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Key documents: what is read, what is refused and with which words, and that changes touch what they are about only. */
+/* Key documents: what is read, what is refused and with which words, and that changes touch what they are about only.
+ */
 #include "vault/document.h"
 
 #include <bson/bson.h>
@@ -11,7 +12,8 @@
 #include "tests/lib/test.h"
 #include "vault/document_edit.h"
 
-static const uint8_t id_bytes[16] = {0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x47, 0x68, 0x89, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x70};
+static const uint8_t id_bytes[16] = {0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x47, 0x68,
+                                     0x89, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x70};
 #define ID_TEXT "61626364-6566-4768-896a-6b6c6d6e6f70"
 
 /* ---- Fields to build documents from; any may be replaced by one that is wrong ---- */
@@ -54,7 +56,8 @@ static void add_status(bson_t *bson)
 
 static void add_master_key(bson_t *bson)
 {
-    BCON_APPEND(bson, "masterKey", "{", "provider", BCON_UTF8("aws:eu"), "region", BCON_UTF8("r"), "key", BCON_UTF8("k"), "}");
+    BCON_APPEND(bson, "masterKey", "{", "provider", BCON_UTF8("aws:eu"), "region", BCON_UTF8("r"), "key",
+                BCON_UTF8("k"), "}");
 }
 
 static void add_version(bson_t *bson)
@@ -68,7 +71,8 @@ static void add_nothing(bson_t *bson)
 }
 
 typedef void (*add_fn)(bson_t *bson);
-static const add_fn good[PARTS] = {add_id, add_names, add_material, add_creation, add_update, add_status, add_master_key, add_version};
+static const add_fn good[PARTS] = {add_id,     add_names,  add_material,   add_creation,
+                                   add_update, add_status, add_master_key, add_version};
 
 /* A document in the given order (NULL: as enum part says), with one part replaced. */
 static struct dkv_buf build(const unsigned *order, enum part replaced, add_fn by)
@@ -327,7 +331,8 @@ static void key_with_empty_provider(bson_t *bson)
 }
 static void key_with_long_provider(bson_t *bson)
 {
-    BCON_APPEND(bson, "masterKey", "{", "provider", BCON_UTF8("a23456789a123456789a123456789a123456789a123456789a123456789a123456789a123456789a"), "}");
+    BCON_APPEND(bson, "masterKey", "{", "provider",
+                BCON_UTF8("a23456789a123456789a123456789a123456789a123456789a123456789a123456789a123456789a"), "}");
 }
 static void local_with_a_field(bson_t *bson)
 {
@@ -335,11 +340,13 @@ static void local_with_a_field(bson_t *bson)
 }
 static void aws_with_unknown_field(bson_t *bson)
 {
-    BCON_APPEND(bson, "masterKey", "{", "provider", BCON_UTF8("aws"), "region", BCON_UTF8("r"), "key", BCON_UTF8("k"), "alias", BCON_UTF8("x"), "}");
+    BCON_APPEND(bson, "masterKey", "{", "provider", BCON_UTF8("aws"), "region", BCON_UTF8("r"), "key", BCON_UTF8("k"),
+                "alias", BCON_UTF8("x"), "}");
 }
 static void kmip_with_text_delegated(bson_t *bson)
 {
-    BCON_APPEND(bson, "masterKey", "{", "provider", BCON_UTF8("kmip"), "keyId", BCON_UTF8("1"), "delegated", BCON_UTF8("true"), "}");
+    BCON_APPEND(bson, "masterKey", "{", "provider", BCON_UTF8("kmip"), "keyId", BCON_UTF8("1"), "delegated",
+                BCON_UTF8("true"), "}");
 }
 static void key_not_utf8(bson_t *bson)
 {
@@ -503,8 +510,8 @@ static void a_document_cut_anywhere_is_refused(void)
         for (unsigned patched = 0; patched < 3; patched++) {
             struct dkv_error err = {0};
             struct dkv_document document = {0};
-            /* In a buffer of just that length, so that a sanitizer sees one byte too far; as it is, then with the length and
-             * then also the closing NUL of a document of that length. */
+            /* In a buffer of just that length, so that a sanitizer sees one byte too far; as it is, then with the
+             * length and then also the closing NUL of a document of that length. */
             uint8_t *cut = dkv_calloc(len + 1, 1);
             CU_ASSERT_PTR_NOT_NULL_FATAL(cut);
             uint8_t *at = cut + 1;
@@ -563,7 +570,8 @@ static void a_document_of_more_than_a_mebibyte_is_not_looked_at(void)
 {
     struct dkv_error err = {0};
     struct dkv_document document = {0};
-    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_document_parse(dkv_span("", (size_t)DKV_DOCUMENT_MAX + 1), &document, &err));
+    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT,
+              dkv_document_parse(dkv_span("", (size_t)DKV_DOCUMENT_MAX + 1), &document, &err));
     ASSERT_SAYS("1048577 bytes");
     ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_document_parse(dkv_span(NULL, 0), &document, &err));
 }
@@ -572,7 +580,8 @@ static void a_document_of_more_than_a_mebibyte_is_not_looked_at(void)
 
 static void a_document_is_written_in_mongodbs_order_and_read_back(void)
 {
-    static const char *const order[] = {"_id", "keyAltNames", "keyMaterial", "creationDate", "updateDate", "status", "masterKey"};
+    static const char *const order[] = {"_id",        "keyAltNames", "keyMaterial", "creationDate",
+                                        "updateDate", "status",      "masterKey"};
     struct dkv_error err = {0};
     struct dkv_document document = {0}, back = {0};
     struct dkv_buf shuffled = build((const unsigned[]){7, 3, 1, 6, 0, 5, 2, 4}, PARTS, NULL), written = {0};
@@ -647,7 +656,8 @@ static void a_change_copies_everything_else(void)
     CU_ASSERT_EQUAL(document.n_alt_names, 3);
     CU_ASSERT_EQUAL(memcmp(names.data + 4, expected.data + 4, expected.len - 5), 0); /* the new field comes last */
 
-    ASSERT_OK(dkv_document_set_material(dkv_span_buf(&bytes), document.master_key, dkv_span_str("WRAPPED"), -2000, &material, &err));
+    ASSERT_OK(dkv_document_set_material(dkv_span_buf(&bytes), document.master_key, dkv_span_str("WRAPPED"), -2000,
+                                        &material, &err));
     CU_ASSERT_EQUAL(material.len, bytes.len);
     dkv_document_done(&document);
     dkv_buf_done(&bytes);

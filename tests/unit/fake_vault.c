@@ -80,7 +80,7 @@ static enum dkv_rc fake_resolve_document(struct dkv_provider *self, const struct
     bson_t document;
     bson_iter_t iter;
     const bool ok = bson_init_static(&document, master_key.data, master_key.len) &&
-    bson_iter_init_find(&iter, &document, "keyId") &&
+                    bson_iter_init_find(&iter, &document, "keyId") &&
                     BSON_ITER_HOLDS_UTF8(&iter);
     DKV_CHECK(ok, err, DKV_E_REJECTED_CIPHERTEXT, "a masterKey without keyId");
     return find_cmk(self, bson_iter_utf8(&iter, NULL), DKV_E_POLICY, ret, err);

@@ -225,8 +225,8 @@ static void without_a_required_audit_nothing_changes(void)
     struct dkv_error err = {0};
     struct dkv_vault *vault = fake_vault();
     const struct dkv_uuid id = fake_create(vault, "kept");
-    const struct dkv_key_selector selector = fake_by_id(&id), added = fake_by_name("added"),
-    kept = fake_by_name("kept");
+    const struct dkv_key_selector selector = fake_by_id(&id), added = fake_by_name("added");
+    const struct dkv_key_selector kept = fake_by_name("kept");
     struct dkv_buf document = {0};
     fake_break_audit();
 
@@ -322,8 +322,8 @@ static void documents_that_the_file_does_not_allow_are_imported_only_unverified(
     struct dkv_error err = {0};
     struct dkv_vault *vault = fake_vault();
     const struct dkv_uuid first = {{5}}, second = {{6}};
-    struct dkv_buf foreign = make_document("fake:z", "one", NULL, &first),
-    unlisted = make_document("fake:a", "three", NULL, &second);
+    struct dkv_buf foreign = make_document("fake:z", "one", NULL, &first);
+    struct dkv_buf unlisted = make_document("fake:a", "three", NULL, &second);
     bool inserted = false;
 
     assert_import_fails(vault, dkv_span_buf(&foreign), false, DKV_E_POLICY, "no provider \"fake:z\"");
@@ -340,8 +340,8 @@ static void an_import_onto_another_document_is_a_conflict(void)
 {
     struct dkv_vault *vault = fake_vault();
     const struct dkv_uuid id = fake_create(vault, "taken"), other = {{7}};
-    struct dkv_buf same_id = make_document("fake:a", "one", NULL, &id),
-    same_name = make_document("fake:a", "one", "taken", &other);
+    struct dkv_buf same_id = make_document("fake:a", "one", NULL, &id);
+    struct dkv_buf same_name = make_document("fake:a", "one", "taken", &other);
 
     assert_import_fails(vault, dkv_span_buf(&same_id), true, DKV_E_CONFLICT, "another document with _id");
     assert_import_fails(vault, dkv_span_buf(&same_name), true, DKV_E_CONFLICT, "");

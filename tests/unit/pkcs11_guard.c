@@ -5,19 +5,7 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
-#define TOKEN "pkcs11:token=prod"
 #define N_PROCESSES 20
-
-static bool start_softhsm(void)
-{
-    if (!dkv_softhsm_start()) {
-        dkv_test_skip("SoftHSM isn't installed");
-        return false;
-    }
-    dkv_softhsm_add_token("prod");
-    interposing_start();
-    return true;
-}
 
 static void start_fixture(struct fixture *fixture)
 {

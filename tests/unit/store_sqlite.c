@@ -340,7 +340,8 @@ static int use_the_parents(void *arg)
     struct dkv_store *store = arg;
     struct dkv_error err = {0};
     struct dkv_buf document = {0};
-    const bool refused = dkv_test_get(store, 'a', &document, &err) == DKV_E_INVALID && strstr(err.message, "fork") != NULL &&
+    const bool refused = dkv_test_get(store, 'a', &document, &err) == DKV_E_INVALID &&
+                         strstr(err.message, "fork") != NULL &&
                          dkv_test_insert(store, &(struct dkv_key_shape){.id = 'b'}, &err) == DKV_E_INVALID;
     store->ops->close(store);
     return refused ? 0 : 1;
@@ -416,7 +417,8 @@ static void a_name_that_two_have_is_a_conflict_and_the_index_is_missed(void)
     ASSERT_OK(dkv_test_insert(store, &(struct dkv_key_shape){.id = 'b'}, &err));
     store->ops->close(store);
     tamper("DROP TABLE alt_names; CREATE TABLE alt_names (name TEXT, id BLOB);"
-           "INSERT INTO alt_names VALUES ('one', x'61616161616161616161616161616161'), ('one', x'62626262626262626262626262626262')");
+           "INSERT INTO alt_names VALUES ('one', x'61616161616161616161616161616161'), ('one', "
+           "x'62626262626262626262626262626262')");
     ASSERT_OK(again(&store, &err));
 
     ASSERT_RC(DKV_E_CONFLICT, store->ops->get_by_alt_name(store, "one", &document, &err));
@@ -484,7 +486,8 @@ static void kill_round(unsigned round, unsigned sleep_us, uint8_t *committed, si
             snprintf(name, sizeof(name), "a%u", id);
             snprintf(other, sizeof(other), "b%u", id);
             if (dkv_test_insert(store, &(struct dkv_key_shape){.id = id, .names = {name}}, &err) != DKV_OK ||
-                write(pipe_fds[1], &id, 1) != 1 || store->ops->add_alt_name(store, &uuid, other, NULL, &err) != DKV_OK ||
+                write(pipe_fds[1], &id, 1) != 1 ||
+                store->ops->add_alt_name(store, &uuid, other, NULL, &err) != DKV_OK ||
                 store->ops->remove_alt_name(store, &uuid, name, NULL, &err) != DKV_OK) {
                 _exit(1);
             }
@@ -599,7 +602,10 @@ static enum dkv_rc use_all(struct dkv_store *store, struct dkv_error *err)
     const struct dkv_uuid id = dkv_test_id('a');
     size_t n = 0;
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf document = {0};
-    DKV_TRY(dkv_test_insert(store, &(struct dkv_key_shape){.id = 'a', .provider = "mine", .names = {"one"}, .created_ms = 1, .updated_ms = 1}, err));
+    DKV_TRY(dkv_test_insert(
+        store,
+        &(struct dkv_key_shape){.id = 'a', .provider = "mine", .names = {"one"}, .created_ms = 1, .updated_ms = 1},
+        err));
     DKV_TRY(store->ops->add_alt_name(store, &id, "two", NULL, err));
     DKV_TRY(dkv_test_get(store, 'a', &document, err));
     DKV_TRY(store->ops->get_by_alt_name(store, "two", &document, err));

@@ -394,11 +394,16 @@ static void a_stored_key_that_could_not_be_recorded_is_told(void)
 }
 
 static unsigned id_clashes;
+static struct dkv_uuid clashed;
 
 static enum dkv_rc insert_with_id_clashes(struct dkv_store *store, struct dkv_span document, enum dkv_clash *clash,
                                           struct dkv_error *err)
 {
     if (id_clashes > 0) {
+        struct dkv_document parsed = {0};
+        DKV_TRY(dkv_document_parse(document, &parsed, err));
+        clashed = parsed.id;
+        dkv_document_done(&parsed);
         id_clashes--;
         *clash = DKV_CLASH_ID;
         return dkv_fail(err, DKV_E_CONFLICT, "this _id is taken");
@@ -420,6 +425,7 @@ static void a_clash_of_ids_makes_another_id_and_another_wrap(void)
 
     const struct dkv_key_selector selector = fake_by_id(&id);
     CU_ASSERT_EQUAL(fake.wraps, 2);
+    CU_ASSERT_FALSE(dkv_uuid_equal(&id, &clashed));
     ASSERT_OK(dkv_dek_open(vault, &selector, &dek, &err));
     dkv_dek_close(dek);
     id_clashes = 2;

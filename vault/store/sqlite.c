@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The embedded store: one SQLite file in WAL mode. Here: its table, and what its other files share: the lock,
  * transactions, statements, and the state table. Invariant: every change is one BEGIN IMMEDIATE transaction made
- * durable by synchronous=FULL before the call returns, so a process may be killed anywhere. Lock: store->lock, around every use of the
- * connection, never held while a visitor runs. */
+ * durable by synchronous=FULL before the call returns, so a process may be killed anywhere. Lock: store->lock, around
+ * every use of the connection, never held while a visitor runs. */
 #include "vault/store/sqlite.h"
 
 #include <unistd.h>
@@ -11,7 +11,8 @@
 
 enum dkv_rc dkv_sqlite_lock(struct dkv_sqlite_store *store, struct dkv_error *err)
 {
-    DKV_CHECK(store->pid == getpid(), err, DKV_E_INVALID, "the vault %s was opened before fork(); a child must open its own", store->path);
+    DKV_CHECK(store->pid == getpid(), err, DKV_E_INVALID,
+              "the vault %s was opened before fork(); a child must open its own", store->path);
     pthread_mutex_lock(&store->lock);
     return DKV_OK;
 }
@@ -41,7 +42,8 @@ int dkv_sqlite_bind_id(sqlite3_stmt *statement, int at, const struct dkv_uuid *i
 
 int dkv_sqlite_bind_blob(sqlite3_stmt *statement, int at, struct dkv_span bytes)
 {
-    return sqlite3_bind_blob64(statement, at, bytes.data != NULL ? (const void *)bytes.data : "", bytes.len, SQLITE_STATIC);
+    return sqlite3_bind_blob64(statement, at, bytes.data != NULL ? (const void *)bytes.data : "", bytes.len,
+                               SQLITE_STATIC);
 }
 
 int dkv_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text)
@@ -49,7 +51,8 @@ int dkv_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text)
     return sqlite3_bind_text64(statement, at, text, strlen(text), SQLITE_STATIC, SQLITE_UTF8);
 }
 
-enum dkv_rc dkv_sqlite_step(struct dkv_sqlite_store *store, sqlite3_stmt *statement, const char *doing, bool *ret_row, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_step(struct dkv_sqlite_store *store, sqlite3_stmt *statement, const char *doing, bool *ret_row,
+                            struct dkv_error *err)
 {
     const int code = sqlite3_step(statement);
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
@@ -59,7 +62,8 @@ enum dkv_rc dkv_sqlite_step(struct dkv_sqlite_store *store, sqlite3_stmt *statem
     return DKV_OK;
 }
 
-enum dkv_rc dkv_sqlite_run(struct dkv_sqlite_store *store, sqlite3_stmt *statement, const char *doing, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_run(struct dkv_sqlite_store *store, sqlite3_stmt *statement, const char *doing,
+                           struct dkv_error *err)
 {
     bool row = false;
     return dkv_sqlite_step(store, statement, doing, &row, err);
@@ -73,7 +77,8 @@ static enum dkv_rc run_one(struct dkv_sqlite_store *store, enum sqlite_statement
     return dkv_sqlite_run(store, statement, "writing", err);
 }
 
-static enum dkv_rc transact(struct dkv_sqlite_store *store, enum dkv_rc (*body)(struct dkv_sqlite_store *, void *, struct dkv_error *), void *arg,
+static enum dkv_rc transact(struct dkv_sqlite_store *store,
+                            enum dkv_rc (*body)(struct dkv_sqlite_store *, void *, struct dkv_error *), void *arg,
                             struct dkv_error *err)
 {
     DKV_TRY(run_one(store, STMT_BEGIN, err));
@@ -88,7 +93,8 @@ static enum dkv_rc transact(struct dkv_sqlite_store *store, enum dkv_rc (*body)(
     return rc;
 }
 
-enum dkv_rc dkv_sqlite_in_transaction(struct dkv_sqlite_store *store, enum dkv_rc (*body)(struct dkv_sqlite_store *, void *, struct dkv_error *),
+enum dkv_rc dkv_sqlite_in_transaction(struct dkv_sqlite_store *store,
+                                      enum dkv_rc (*body)(struct dkv_sqlite_store *, void *, struct dkv_error *),
                                       void *arg, struct dkv_error *err)
 {
     DKV_TRY(dkv_sqlite_lock(store, err));
@@ -99,7 +105,8 @@ enum dkv_rc dkv_sqlite_in_transaction(struct dkv_sqlite_store *store, enum dkv_r
 
 /* ---- State ---- */
 
-static enum dkv_rc read_state(struct dkv_sqlite_store *store, const char *key, struct dkv_buf *ret, bool *ret_found, struct dkv_error *err)
+static enum dkv_rc read_state(struct dkv_sqlite_store *store, const char *key, struct dkv_buf *ret, bool *ret_found,
+                              struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_STATE_GET);
     const int code = dkv_sqlite_bind_text(statement, 1, key);
@@ -134,18 +141,20 @@ static enum dkv_rc put_state(struct dkv_sqlite_store *store, void *arg, struct d
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf current = {0};
     bool found = false;
     DKV_TRY(read_state(store, put->key, &current, &found, err));
-    DKV_CHECK(dkv_span_equal(dkv_span_buf(&current), put->expected), err, DKV_E_CONFLICT, "the state record %s in the vault %s has changed", put->key,
-              store->path);
+    DKV_CHECK(dkv_span_equal(dkv_span_buf(&current), put->expected), err, DKV_E_CONFLICT,
+              "the state record %s in the vault %s has changed", put->key, store->path);
     const enum sqlite_statement which = put->value.len > 0 ? STMT_STATE_PUT : STMT_STATE_DELETE;
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, which);
     int code = dkv_sqlite_bind_text(statement, 1, put->key);
     if (code == SQLITE_OK && which == STMT_STATE_PUT) {
         code = dkv_sqlite_bind_blob(statement, 2, put->value);
     }
-    return code == SQLITE_OK ? dkv_sqlite_run(store, statement, "writing", err) : dkv_sqlite_fail(store->db, store->path, code, "writing", err);
+    return code == SQLITE_OK ? dkv_sqlite_run(store, statement, "writing", err)
+                             : dkv_sqlite_fail(store->db, store->path, code, "writing", err);
 }
 
-static enum dkv_rc state_put(struct dkv_store *base, const char *key, struct dkv_span expected, struct dkv_span value, struct dkv_error *err)
+static enum dkv_rc state_put(struct dkv_store *base, const char *key, struct dkv_span expected, struct dkv_span value,
+                             struct dkv_error *err)
 {
     struct state_put put = {.key = key, .expected = expected, .value = value};
     return dkv_sqlite_in_transaction(dkv_sqlite_of(base), put_state, &put, err);
@@ -153,9 +162,10 @@ static enum dkv_rc state_put(struct dkv_store *base, const char *key, struct dkv
 
 /* ---- The index: names must be unique, by the table's primary key or by an index of our own ---- */
 
-static const char index_sql[] = "SELECT (SELECT count(*) FROM pragma_table_info('alt_names') WHERE pk > 0) = 1"
-                                " AND (SELECT count(*) FROM pragma_table_info('alt_names') WHERE pk > 0 AND name = 'name') = 1"
-                                " OR EXISTS (SELECT 1 FROM pragma_index_list('alt_names') WHERE name = 'alt_names_unique' AND \"unique\" = 1)";
+static const char index_sql[] =
+    "SELECT (SELECT count(*) FROM pragma_table_info('alt_names') WHERE pk > 0) = 1"
+    " AND (SELECT count(*) FROM pragma_table_info('alt_names') WHERE pk > 0 AND name = 'name') = 1"
+    " OR EXISTS (SELECT 1 FROM pragma_index_list('alt_names') WHERE name = 'alt_names_unique' AND \"unique\" = 1)";
 
 static enum dkv_rc read_index(struct dkv_sqlite_store *store, enum dkv_index_state *ret, struct dkv_error *err)
 {
@@ -190,8 +200,10 @@ static enum dkv_rc make_index(struct dkv_sqlite_store *store, void *arg, struct 
     if (state == DKV_INDEX_OK) {
         return DKV_OK;
     }
-    const int code = sqlite3_exec(store->db, "CREATE UNIQUE INDEX alt_names_unique ON alt_names (name)", NULL, NULL, NULL);
-    return code == SQLITE_OK ? DKV_OK : dkv_sqlite_fail(store->db, store->path, code, "making the index of alt names of", err);
+    const int code =
+        sqlite3_exec(store->db, "CREATE UNIQUE INDEX alt_names_unique ON alt_names (name)", NULL, NULL, NULL);
+    return code == SQLITE_OK ? DKV_OK
+                             : dkv_sqlite_fail(store->db, store->path, code, "making the index of alt names of", err);
 }
 
 static enum dkv_rc ensure_index(struct dkv_store *base, struct dkv_error *err)

@@ -50,15 +50,17 @@ static inline struct dkv_sqlite_store *dkv_sqlite_of(struct dkv_store *store)
 
 /* ---- sqlite_error.c ---- */
 
-/* dkv_sqlite_fail: an error of this connection (db may be NULL) from an extended result code; doing is "reading", "writing", ... */
+/* dkv_sqlite_fail: an error of this connection (db may be NULL) from an extended result code; doing is "reading",
+ * "writing", ... */
 enum dkv_rc dkv_sqlite_fail(sqlite3 *db, const char *path, int code, const char *doing, struct dkv_error *err);
 
 /* ---- sqlite_open.c ---- */
 
-enum dkv_rc dkv_sqlite_open(const struct dkv_store_settings *settings, bool create, bool *ret_created, struct dkv_store **ret,
-                            struct dkv_error *err);
+enum dkv_rc dkv_sqlite_open(const struct dkv_store_settings *settings, bool create, bool *ret_created,
+                            struct dkv_store **ret, struct dkv_error *err);
 void dkv_sqlite_close(struct dkv_store *store);
-/* dkv_sqlite_network_fs: the name of a file system (statfs f_type) on which SQLite's locks can't be relied on, or NULL. */
+/* dkv_sqlite_network_fs: the name of a file system (statfs f_type) on which SQLite's locks can't be relied on, or NULL.
+ */
 const char *dkv_sqlite_network_fs(uint64_t f_type);
 
 /* ---- sqlite.c: what the others call ---- */
@@ -68,7 +70,9 @@ DKV_MUST_USE enum dkv_rc dkv_sqlite_lock(struct dkv_sqlite_store *store, struct 
 void dkv_sqlite_unlock(struct dkv_sqlite_store *store);
 
 /* dkv_sqlite_in_transaction: body under the lock, between BEGIN IMMEDIATE and COMMIT; ROLLBACK if it fails. */
-DKV_MUST_USE enum dkv_rc dkv_sqlite_in_transaction(struct dkv_sqlite_store *store, enum dkv_rc (*body)(struct dkv_sqlite_store *, void *, struct dkv_error *),
+DKV_MUST_USE enum dkv_rc dkv_sqlite_in_transaction(struct dkv_sqlite_store *store,
+                                                   enum dkv_rc (*body)(struct dkv_sqlite_store *, void *,
+                                                                       struct dkv_error *),
                                                    void *arg, struct dkv_error *err);
 
 /* A prepared statement, ready to be bound; give it back with dkv_sqlite_done(). */
@@ -81,35 +85,46 @@ int dkv_sqlite_bind_blob(sqlite3_stmt *statement, int at, struct dkv_span bytes)
 int dkv_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);
 
 /* dkv_sqlite_step: *ret_row: whether there is a row. */
-DKV_MUST_USE enum dkv_rc dkv_sqlite_step(struct dkv_sqlite_store *store, sqlite3_stmt *statement, const char *doing, bool *ret_row,
-                                         struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_sqlite_step(struct dkv_sqlite_store *store, sqlite3_stmt *statement, const char *doing,
+                                         bool *ret_row, struct dkv_error *err);
 /* dkv_sqlite_run: a statement without rows. */
-DKV_MUST_USE enum dkv_rc dkv_sqlite_run(struct dkv_sqlite_store *store, sqlite3_stmt *statement, const char *doing, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_sqlite_run(struct dkv_sqlite_store *store, sqlite3_stmt *statement, const char *doing,
+                                        struct dkv_error *err);
 
 /* ---- sqlite_read.c ---- */
 
 struct dkv_span dkv_sqlite_column_span(sqlite3_stmt *statement, int at);
 /* dkv_sqlite_check_row: a row's document must be the one of its id. */
-DKV_MUST_USE enum dkv_rc dkv_sqlite_check_row(const struct dkv_sqlite_store *store, struct dkv_span id, struct dkv_span document, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_sqlite_check_row(const struct dkv_sqlite_store *store, struct dkv_span id,
+                                              struct dkv_span document, struct dkv_error *err);
 /* dkv_sqlite_get: the document, under the lock; *ret_found false: there is none. */
-DKV_MUST_USE enum dkv_rc dkv_sqlite_get(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_buf *ret, bool *ret_found, struct dkv_error *err);
-enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit, void *arg, struct dkv_error *err);
-enum dkv_rc dkv_sqlite_get_by_alt_name(struct dkv_store *base, const char *name, struct dkv_buf *ret, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_sqlite_get(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_buf *ret,
+                                        bool *ret_found, struct dkv_error *err);
+enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit,
+                                void *arg, struct dkv_error *err);
+enum dkv_rc dkv_sqlite_get_by_alt_name(struct dkv_store *base, const char *name, struct dkv_buf *ret,
+                                       struct dkv_error *err);
 enum dkv_rc dkv_sqlite_count_by(struct dkv_store *base, dkv_key_count_fn visit, void *arg, struct dkv_error *err);
 
 /* ---- sqlite_list.c ---- */
 
-enum dkv_rc dkv_sqlite_list(struct dkv_store *base, const struct dkv_key_filter *filter, const struct dkv_uuid *after, size_t limit,
-                            dkv_key_visit_fn visit, void *arg, struct dkv_error *err);
+enum dkv_rc dkv_sqlite_list(struct dkv_store *base, const struct dkv_key_filter *filter, const struct dkv_uuid *after,
+                            size_t limit, dkv_key_visit_fn visit, void *arg, struct dkv_error *err);
 
 /* ---- sqlite_write.c ---- */
 
-enum dkv_rc dkv_sqlite_insert(struct dkv_store *base, struct dkv_span document, enum dkv_clash *ret_clash, struct dkv_error *err);
-enum dkv_rc dkv_sqlite_replace_material(struct dkv_store *base, const struct dkv_uuid *id, struct dkv_span expected_master_key,
-                                        struct dkv_span expected_material, struct dkv_span master_key, struct dkv_span material, struct dkv_error *err);
-enum dkv_rc dkv_sqlite_set_status(struct dkv_store *base, const struct dkv_uuid *id, int32_t status, bool *ret_changed, struct dkv_error *err);
-enum dkv_rc dkv_sqlite_add_alt_name(struct dkv_store *base, const struct dkv_uuid *id, const char *name, bool *ret_changed, struct dkv_error *err);
-enum dkv_rc dkv_sqlite_remove_alt_name(struct dkv_store *base, const struct dkv_uuid *id, const char *name, bool *ret_changed, struct dkv_error *err);
-enum dkv_rc dkv_sqlite_remove(struct dkv_store *base, const struct dkv_uuid *id, struct dkv_span expected, struct dkv_error *err);
+enum dkv_rc dkv_sqlite_insert(struct dkv_store *base, struct dkv_span document, enum dkv_clash *ret_clash,
+                              struct dkv_error *err);
+enum dkv_rc dkv_sqlite_replace_material(struct dkv_store *base, const struct dkv_uuid *id,
+                                        struct dkv_span expected_master_key, struct dkv_span expected_material,
+                                        struct dkv_span master_key, struct dkv_span material, struct dkv_error *err);
+enum dkv_rc dkv_sqlite_set_status(struct dkv_store *base, const struct dkv_uuid *id, int32_t status, bool *ret_changed,
+                                  struct dkv_error *err);
+enum dkv_rc dkv_sqlite_add_alt_name(struct dkv_store *base, const struct dkv_uuid *id, const char *name,
+                                    bool *ret_changed, struct dkv_error *err);
+enum dkv_rc dkv_sqlite_remove_alt_name(struct dkv_store *base, const struct dkv_uuid *id, const char *name,
+                                       bool *ret_changed, struct dkv_error *err);
+enum dkv_rc dkv_sqlite_remove(struct dkv_store *base, const struct dkv_uuid *id, struct dkv_span expected,
+                              struct dkv_error *err);
 
 #endif

@@ -15,7 +15,8 @@ static const struct result {
     {SQLITE_IOERR_NOMEM, "SQLITE_IOERR_NOMEM", DKV_E_RESOURCE, "out of memory"},
     {SQLITE_IOERR_CORRUPTFS, "SQLITE_IOERR_CORRUPTFS", DKV_E_REJECTED_CIPHERTEXT, "the file system is damaged"},
     {SQLITE_IOERR_LOCK, "SQLITE_IOERR_LOCK", DKV_E_TRANSIENT, "the file can't be locked"},
-    {SQLITE_BUSY, "SQLITE_BUSY", DKV_E_TRANSIENT, "another process holds the vault for longer than timeout-ms; try again"},
+    {SQLITE_BUSY, "SQLITE_BUSY", DKV_E_TRANSIENT,
+     "another process holds the vault for longer than timeout-ms; try again"},
     {SQLITE_LOCKED, "SQLITE_LOCKED", DKV_E_TRANSIENT, "the vault is locked; try again"},
     {SQLITE_PROTOCOL, "SQLITE_PROTOCOL", DKV_E_TRANSIENT, "the file's locks are contended; try again"},
     {SQLITE_INTERRUPT, "SQLITE_INTERRUPT", DKV_E_CANCELLED, "interrupted"},
@@ -64,7 +65,8 @@ enum dkv_rc dkv_sqlite_fail(sqlite3 *db, const char *path, int code, const char 
 {
     const struct result *result = find_result(code);
     const enum dkv_rc rc = refine_class(db, path, code, result->rc);
-    (void)dkv_fail(err, rc, "%s the vault %s: %s (%s)", doing, path, result->words, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code));
+    (void)dkv_fail(err, rc, "%s the vault %s: %s (%s)", doing, path, result->words,
+                   db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code));
     dkv_error_native(err, DKV_NATIVE_SQLITE, code, result->name);
     return rc;
 }

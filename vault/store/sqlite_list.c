@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listing the SQLite store: a page of documents at a time, in _id order, each page a query of its own that goes on
- * after the last _id. Memory is bounded by a page, and no lock and no read transaction is held while a visitor runs, so it may use
- * the store, and a slow one doesn't keep the write-ahead log from being folded in. Owns its page and query. */
+ * after the last _id. Memory is bounded by a page, and no lock and no read transaction is held while a visitor runs, so
+ * it may use the store, and a slow one doesn't keep the write-ahead log from being folded in. Owns its page and query.
+ */
 #include "vault/store/sqlite.h"
 
 #define PAGE_DOCUMENTS 64u
@@ -63,7 +64,8 @@ static enum dkv_rc add_prefix(struct query *query, const char *prefix, struct dk
     const size_t from = add_parameter(query, prefix, 0);
     query->driven = true;
     DKV_TRY(end_of_prefix(prefix, &query->prefix_end, err));
-    DKV_TRY(dkv_buf_printf(&query->sql, err, " AND id IN (SELECT id FROM alt_names WHERE +id > ?1 AND name >= ?%zu", from));
+    DKV_TRY(
+        dkv_buf_printf(&query->sql, err, " AND id IN (SELECT id FROM alt_names WHERE +id > ?1 AND name >= ?%zu", from));
     if (query->prefix_end.len > 0) {
         const size_t to = add_parameter(query, (const char *)query->prefix_end.data, 0);
         DKV_TRY(dkv_buf_printf(&query->sql, err, " AND name < ?%zu", to));
@@ -77,7 +79,8 @@ static enum dkv_rc add_text(struct query *query, const char *column, const char 
     return dkv_buf_printf(&query->sql, err, " AND %s%s = ?%zu", mark, column, add_parameter(query, text, 0));
 }
 
-static enum dkv_rc add_range(struct query *query, const char *column, int64_t after, int64_t before, struct dkv_error *err)
+static enum dkv_rc add_range(struct query *query, const char *column, int64_t after, int64_t before,
+                             struct dkv_error *err)
 {
     if (after != INT64_MIN) {
         DKV_TRY(dkv_buf_printf(&query->sql, err, " AND +%s > ?%zu", column, add_parameter(query, NULL, after)));
@@ -101,7 +104,8 @@ static enum dkv_rc add_filter(struct query *query, const struct dkv_key_filter *
     }
     if (filter->status >= 0) {
         const char *mark = driver(query);
-        DKV_TRY(dkv_buf_printf(&query->sql, err, " AND %sstatus = ?%zu", mark, add_parameter(query, NULL, filter->status)));
+        DKV_TRY(
+            dkv_buf_printf(&query->sql, err, " AND %sstatus = ?%zu", mark, add_parameter(query, NULL, filter->status)));
     }
     DKV_TRY(add_range(query, "created", filter->created_after_ms, filter->created_before_ms, err));
     return add_range(query, "updated", filter->updated_after_ms, filter->updated_before_ms, err);
@@ -133,14 +137,15 @@ static int bind_query(const struct query *query, sqlite3_stmt *statement, struct
 /* ---- A page ---- */
 
 struct page {
-    struct dkv_buf bytes;           /* documents, one after the other */
+    struct dkv_buf bytes; /* documents, one after the other */
     size_t ends[PAGE_DOCUMENTS];
     size_t n;
     struct dkv_uuid last;
     bool is_last;
 };
 
-static enum dkv_rc add_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct page *page, struct dkv_error *err)
+static enum dkv_rc add_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct page *page,
+                           struct dkv_error *err)
 {
     const struct dkv_span id = dkv_sqlite_column_span(statement, 0);
     const struct dkv_span document = dkv_sqlite_column_span(statement, 1);
@@ -154,7 +159,8 @@ static enum dkv_rc add_row(struct dkv_sqlite_store *store, sqlite3_stmt *stateme
     return DKV_OK;
 }
 
-static enum dkv_rc read_rows(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct page *page, struct dkv_error *err)
+static enum dkv_rc read_rows(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct page *page,
+                             struct dkv_error *err)
 {
     bool row = false;
     DKV_TRY(dkv_sqlite_step(store, statement, "listing", &row, err));
@@ -166,16 +172,16 @@ static enum dkv_rc read_rows(struct dkv_sqlite_store *store, sqlite3_stmt *state
     return DKV_OK;
 }
 
-static enum dkv_rc read_page(struct dkv_sqlite_store *store, const struct query *query, struct dkv_span after, size_t limit, struct page *page,
-                             struct dkv_error *err)
+static enum dkv_rc read_page(struct dkv_sqlite_store *store, const struct query *query, struct dkv_span after,
+                             size_t limit, struct page *page, struct dkv_error *err)
 {
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(store->db, (const char *)query->sql.data, (int)query->sql.len, &statement, NULL);
     if (code == SQLITE_OK) {
         code = bind_query(query, statement, after, limit < PAGE_DOCUMENTS ? limit : PAGE_DOCUMENTS);
     }
-    const enum dkv_rc rc =
-        code == SQLITE_OK ? read_rows(store, statement, page, err) : dkv_sqlite_fail(store->db, store->path, code, "listing", err);
+    const enum dkv_rc rc = code == SQLITE_OK ? read_rows(store, statement, page, err)
+                                             : dkv_sqlite_fail(store->db, store->path, code, "listing", err);
     (void)sqlite3_finalize(statement);
     return rc;
 }
@@ -191,8 +197,8 @@ static enum dkv_rc visit_page(const struct page *page, dkv_key_visit_fn visit, v
 }
 
 /* One page read and visited; *last and *left go on from it. */
-static enum dkv_rc list_page(struct dkv_sqlite_store *store, const struct query *query, dkv_key_visit_fn visit, void *arg,
-                             struct dkv_buf *last, size_t *left, struct dkv_error *err)
+static enum dkv_rc list_page(struct dkv_sqlite_store *store, const struct query *query, dkv_key_visit_fn visit,
+                             void *arg, struct dkv_buf *last, size_t *left, struct dkv_error *err)
 {
     struct page page = {0};
     enum dkv_rc rc = dkv_sqlite_lock(store, err);
@@ -212,8 +218,8 @@ static enum dkv_rc list_page(struct dkv_sqlite_store *store, const struct query 
     return rc;
 }
 
-enum dkv_rc dkv_sqlite_list(struct dkv_store *base, const struct dkv_key_filter *filter, const struct dkv_uuid *after, size_t limit,
-                            dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_list(struct dkv_store *base, const struct dkv_key_filter *filter, const struct dkv_uuid *after,
+                            size_t limit, dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
 {
     DKV_CLEANUP(query_done) struct query query = {0};
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf last = {0}; /* empty is before every _id */

@@ -13,8 +13,8 @@
 #include "base/mem.h"
 #include "vault/store/sqlite.h"
 
-#define APPLICATION_ID 0x444b5631 /* "DKV1": the file is a key vault of ours */
-#define FORMAT_VERSION 1          /* user_version */
+#define APPLICATION_ID 0x444b5631    /* "DKV1": the file is a key vault of ours */
+#define FORMAT_VERSION 1             /* user_version */
 #define LENGTH_MAX (8 * 1024 * 1024) /* a document, or a masterKey of that size as Extended JSON */
 
 /* ---- The place ---- */
@@ -23,10 +23,10 @@ static const struct network_fs {
     uint64_t f_type;
     const char *name;
 } network_file_systems[] = {
-    {0x6969, "NFS"},        {0x517b, "SMB"},        {0xff534d42, "CIFS"},   {0xfe534d42, "SMB"},    {0x65735546, "FUSE"},
-    {0x01021997, "9P"},     {0x00c36400, "Ceph"},   {0x01161970, "GFS2"},   {0x7461636f, "OCFS2"},  {0x0bd00bd0, "Lustre"},
-    {0x47504653, "GPFS"},   {0x19830326, "BeeGFS"}, {0x5346414f, "AFS"},    {0x6b414653, "AFS"},    {0x73757245, "Coda"},
-    {0x564c, "NCP"},        {0xaad7aaea, "PanFS"},  {0x013111a8, "IBRIX"},
+    {0x6969, "NFS"},      {0x517b, "SMB"},        {0xff534d42, "CIFS"},  {0xfe534d42, "SMB"},   {0x65735546, "FUSE"},
+    {0x01021997, "9P"},   {0x00c36400, "Ceph"},   {0x01161970, "GFS2"},  {0x7461636f, "OCFS2"}, {0x0bd00bd0, "Lustre"},
+    {0x47504653, "GPFS"}, {0x19830326, "BeeGFS"}, {0x5346414f, "AFS"},   {0x6b414653, "AFS"},   {0x73757245, "Coda"},
+    {0x564c, "NCP"},      {0xaad7aaea, "PanFS"},  {0x013111a8, "IBRIX"},
 };
 
 const char *dkv_sqlite_network_fs(uint64_t f_type)
@@ -47,8 +47,8 @@ static enum dkv_rc check_file_system(const char *path, const char *folder, struc
         return dkv_fail_errno(err, dkv_rc_from_errno(errno), "the folder %s of the vault", folder);
     }
     const char *name = dkv_sqlite_network_fs((uint64_t)info.f_type & 0xffffffffu);
-    DKV_CHECK(name == NULL, err, DKV_E_CONFIG, "the vault %s is on a network file system (%s); use a local disk, or a mongodb:// store", path,
-              name);
+    DKV_CHECK(name == NULL, err, DKV_E_CONFIG,
+              "the vault %s is on a network file system (%s); use a local disk, or a mongodb:// store", path, name);
     return DKV_OK;
 }
 
@@ -83,7 +83,8 @@ static enum dkv_rc find_or_make_file(const char *path, bool create, struct dkv_e
 
 static enum dkv_rc prepare_place(const char *path, bool create, struct dkv_error *err)
 {
-    DKV_CHECK(path != NULL && path[0] == '/', err, DKV_E_CONFIG, "a sqlite: store needs an absolute path, not '%s'", path != NULL ? path : "");
+    DKV_CHECK(path != NULL && path[0] == '/', err, DKV_E_CONFIG, "a sqlite: store needs an absolute path, not '%s'",
+              path != NULL ? path : "");
     const char *slash = strrchr(path, '/');
     DKV_CLEANUP(dkv_freep) char *folder = dkv_strndup(path, slash == path ? 1 : (size_t)(slash - path));
     if (folder == NULL) {
@@ -125,8 +126,9 @@ static void configure(struct dkv_sqlite_store *store, uint32_t timeout_ms)
         int option;
         int on;
     } switches[] = {
-        {SQLITE_DBCONFIG_DEFENSIVE, 1},   {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0}, {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
-        {SQLITE_DBCONFIG_ENABLE_VIEW, 0}, {SQLITE_DBCONFIG_ENABLE_FKEY, 1},    {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},      {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0}, {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+        {SQLITE_DBCONFIG_ENABLE_FKEY, 1},    {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
     };
     for (size_t i = 0; i < DKV_COUNT(switches); i++) {
         (void)sqlite3_db_config(store->db, switches[i].option, switches[i].on, NULL);
@@ -135,8 +137,9 @@ static void configure(struct dkv_sqlite_store *store, uint32_t timeout_ms)
     (void)sqlite3_busy_timeout(store->db, timeout_ms < INT32_MAX ? (int)timeout_ms : INT32_MAX);
 }
 
-static const char pragmas[] = "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;"
-                              "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;";
+static const char pragmas[] =
+    "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;"
+    "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;";
 
 static enum dkv_rc connect(struct dkv_sqlite_store *store, uint32_t timeout_ms, struct dkv_error *err)
 {
@@ -162,25 +165,29 @@ static enum dkv_rc judge_contents(struct dkv_sqlite_store *store, bool *ret_fres
         *ret_fresh = true;
         return DKV_OK;
     }
-    DKV_CHECK(application == APPLICATION_ID, err, DKV_E_CONFIG, "%s is a SQLite file of another program, not a key vault", store->path);
+    DKV_CHECK(application == APPLICATION_ID, err, DKV_E_CONFIG,
+              "%s is a SQLite file of another program, not a key vault", store->path);
     DKV_CHECK(version <= FORMAT_VERSION, err, DKV_E_CONFIG,
-              "the vault %s was made by a newer dekvault (format %lld; this one knows up to %d); use that one", store->path, (long long)version,
-              FORMAT_VERSION);
-    DKV_CHECK(version == FORMAT_VERSION, err, DKV_E_REJECTED_CIPHERTEXT, "the vault %s has an impossible format, %lld", store->path,
-              (long long)version);
+              "the vault %s was made by a newer dekvault (format %lld; this one knows up to %d); use that one",
+              store->path, (long long)version, FORMAT_VERSION);
+    DKV_CHECK(version == FORMAT_VERSION, err, DKV_E_REJECTED_CIPHERTEXT, "the vault %s has an impossible format, %lld",
+              store->path, (long long)version);
     *ret_fresh = false;
     return DKV_OK;
 }
 
 static const char schema[] =
-    "CREATE TABLE keys (id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16), document BLOB NOT NULL, provider TEXT NOT NULL,"
-    " cmk TEXT NOT NULL, status INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE keys (id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16), document BLOB NOT NULL, provider TEXT "
+    "NOT NULL,"
+    " cmk TEXT NOT NULL, status INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL) STRICT, WITHOUT "
+    "ROWID;"
     /* Each filter that narrows has an index that is in _id order within one value: a listing pages through it. */
     "CREATE INDEX keys_by_provider ON keys (provider, id);"
     "CREATE INDEX keys_by_cmk ON keys (cmk, id);"
     "CREATE INDEX keys_by_status ON keys (status, id);"
     "CREATE INDEX keys_by_count ON keys (provider, cmk, status);"
-    "CREATE TABLE alt_names (name TEXT NOT NULL PRIMARY KEY, id BLOB NOT NULL REFERENCES keys (id) ON DELETE CASCADE) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE alt_names (name TEXT NOT NULL PRIMARY KEY, id BLOB NOT NULL REFERENCES keys (id) ON DELETE CASCADE) "
+    "STRICT, WITHOUT ROWID;"
     "CREATE INDEX alt_names_by_id ON alt_names (id);"
     "CREATE TABLE state (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;";
 
@@ -192,7 +199,8 @@ static enum dkv_rc fill_if_fresh(struct dkv_sqlite_store *store, bool *ret_creat
     if (!fresh) {
         return DKV_OK;
     }
-    snprintf(mark, sizeof(mark), "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION_ID, FORMAT_VERSION);
+    snprintf(mark, sizeof(mark), "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION_ID,
+             FORMAT_VERSION);
     DKV_TRY(run_sql(store, schema, err));
     DKV_TRY(run_sql(store, mark, err));
     *ret_created = true;
@@ -230,15 +238,18 @@ static enum dkv_rc use_write_ahead_log(struct dkv_sqlite_store *store, uint32_t 
     }
     int64_t is_wal = 0;
     DKV_TRY(query_int(store, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal, err));
-    DKV_CHECK(is_wal != 0, err, DKV_E_CONFIG, "the vault %s can't have a write-ahead log where it is; move it to a local disk", store->path);
+    DKV_CHECK(is_wal != 0, err, DKV_E_CONFIG,
+              "the vault %s can't have a write-ahead log where it is; move it to a local disk", store->path);
     return DKV_OK;
 }
 
-static enum dkv_rc prepare_contents(struct dkv_sqlite_store *store, bool create, uint32_t timeout_ms, bool *ret_created, struct dkv_error *err)
+static enum dkv_rc prepare_contents(struct dkv_sqlite_store *store, bool create, uint32_t timeout_ms, bool *ret_created,
+                                    struct dkv_error *err)
 {
     bool fresh = false;
     DKV_TRY(judge_contents(store, &fresh, err));
-    DKV_CHECK(!fresh || create, err, DKV_E_NOT_FOUND, "the file %s is empty; 'dekvault vault init' makes it a vault", store->path);
+    DKV_CHECK(!fresh || create, err, DKV_E_NOT_FOUND, "the file %s is empty; 'dekvault vault init' makes it a vault",
+              store->path);
     DKV_TRY(use_write_ahead_log(store, timeout_ms, err));
     return fresh ? make_schema(store, ret_created, err) : DKV_OK;
 }
@@ -247,25 +258,32 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
     [STMT_COMMIT] = "COMMIT",
     [STMT_ROLLBACK] = "ROLLBACK",
-    [STMT_INSERT_KEY] = "INSERT INTO keys (id, document, provider, cmk, status, created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    [STMT_UPDATE_KEY] = "UPDATE keys SET document = ?2, provider = ?3, cmk = ?4, status = ?5, created = ?6, updated = ?7 WHERE id = ?1",
+    [STMT_INSERT_KEY] =
+        "INSERT INTO keys (id, document, provider, cmk, status, created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [STMT_UPDATE_KEY] =
+        "UPDATE keys SET document = ?2, provider = ?3, cmk = ?4, status = ?5, created = ?6, updated = ?7 WHERE id = ?1",
     [STMT_DELETE_KEY] = "DELETE FROM keys WHERE id = ?1",
     [STMT_GET_KEY] = "SELECT id, document FROM keys WHERE id = ?1",
     [STMT_INSERT_NAME] = "INSERT INTO alt_names (name, id) VALUES (?1, ?2)",
     [STMT_GET_NAME] = "SELECT id FROM alt_names WHERE name = ?1",
     [STMT_DELETE_NAME] = "DELETE FROM alt_names WHERE name = ?1 AND id = ?2",
     [STMT_DELETE_NAMES] = "DELETE FROM alt_names WHERE id = ?1",
-    [STMT_GET_BY_NAME] = "SELECT a.id, k.document FROM alt_names a LEFT JOIN keys k ON k.id = a.id WHERE a.name = ?1 LIMIT 2",
-    [STMT_COUNT_BY] = "SELECT provider, cmk, status, count(*) FROM keys GROUP BY provider, cmk, status ORDER BY provider, cmk, status",
+    [STMT_GET_BY_NAME] =
+        "SELECT a.id, k.document FROM alt_names a LEFT JOIN keys k ON k.id = a.id WHERE a.name = ?1 LIMIT 2",
+    [STMT_COUNT_BY] =
+        ("SELECT provider, cmk, status, count(*) FROM keys GROUP BY provider, cmk, status ORDER BY "
+         "provider, cmk, status"),
     [STMT_STATE_GET] = "SELECT value FROM state WHERE key = ?1",
-    [STMT_STATE_PUT] = "INSERT INTO state (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    [STMT_STATE_PUT] =
+        "INSERT INTO state (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     [STMT_STATE_DELETE] = "DELETE FROM state WHERE key = ?1",
 };
 
 static enum dkv_rc prepare_statements(struct dkv_sqlite_store *store, struct dkv_error *err)
 {
     for (size_t i = 0; i < STMT_COUNT; i++) {
-        const int code = sqlite3_prepare_v3(store->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
+        const int code =
+            sqlite3_prepare_v3(store->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
         if (code != SQLITE_OK) {
             return dkv_sqlite_fail(store->db, store->path, code, "opening", err);
         }
@@ -313,8 +331,8 @@ static void close_store(struct dkv_sqlite_store **store)
     dkv_sqlite_close((struct dkv_store *)*store);
 }
 
-enum dkv_rc dkv_sqlite_open(const struct dkv_store_settings *settings, bool create, bool *ret_created, struct dkv_store **ret,
-                            struct dkv_error *err)
+enum dkv_rc dkv_sqlite_open(const struct dkv_store_settings *settings, bool create, bool *ret_created,
+                            struct dkv_store **ret, struct dkv_error *err)
 {
     bool created = false;
     DKV_TRY(prepare_place(settings->location, create, err));

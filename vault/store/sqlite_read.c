@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the SQLite store by _id and by name, and counting. Owns nothing. Whoever can write the file can make its columns
- * say one thing and its documents another: a document is given out only if it is the one that was asked for. Lock: taken
- * for each look-up or page, given back before a visitor runs. */
+/* Reading the SQLite store by _id and by name, and counting. Owns nothing. Whoever can write the file can make its
+ * columns say one thing and its documents another: a document is given out only if it is the one that was asked for.
+ * Lock: taken for each look-up or page, given back before a visitor runs. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -15,7 +15,8 @@ struct dkv_span dkv_sqlite_column_span(sqlite3_stmt *statement, int at)
     return dkv_span(data, data != NULL ? (size_t)len : 0);
 }
 
-enum dkv_rc dkv_sqlite_check_row(const struct dkv_sqlite_store *store, struct dkv_span id, struct dkv_span document, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_check_row(const struct dkv_sqlite_store *store, struct dkv_span id, struct dkv_span document,
+                                 struct dkv_error *err)
 {
     struct dkv_uuid own;
     char text[37] = "?";
@@ -28,7 +29,8 @@ enum dkv_rc dkv_sqlite_check_row(const struct dkv_sqlite_store *store, struct dk
     if (same) {
         return DKV_OK;
     }
-    (void)dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "the vault %s keeps another document, or none, under the _id %s", store->path, text);
+    (void)dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "the vault %s keeps another document, or none, under the _id %s",
+                   store->path, text);
     dkv_error_key(err, text);
     return DKV_E_REJECTED_CIPHERTEXT;
 }
@@ -40,7 +42,8 @@ static enum dkv_rc check_columns(struct dkv_sqlite_store *store, struct dkv_erro
     return code == SQLITE_NOMEM ? dkv_sqlite_fail(store->db, store->path, code, "reading", err) : DKV_OK;
 }
 
-static enum dkv_rc append_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct dkv_buf *ret, struct dkv_error *err)
+static enum dkv_rc append_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct dkv_buf *ret,
+                              struct dkv_error *err)
 {
     const struct dkv_span id = dkv_sqlite_column_span(statement, 0);
     const struct dkv_span document = dkv_sqlite_column_span(statement, 1);
@@ -49,7 +52,8 @@ static enum dkv_rc append_row(struct dkv_sqlite_store *store, sqlite3_stmt *stat
     return dkv_buf_append(ret, document, err);
 }
 
-enum dkv_rc dkv_sqlite_get(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_buf *ret, bool *ret_found, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_get(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_buf *ret,
+                           bool *ret_found, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_GET_KEY);
     const int code = dkv_sqlite_bind_id(statement, 1, id);
@@ -72,7 +76,8 @@ static int compare_ids(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct dkv_uuid));
 }
 
-static enum dkv_rc get_one(struct dkv_sqlite_store *store, const struct dkv_uuid *id, dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
+static enum dkv_rc get_one(struct dkv_sqlite_store *store, const struct dkv_uuid *id, dkv_key_visit_fn visit, void *arg,
+                           struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf document = {0};
     bool found = false;
@@ -83,7 +88,8 @@ static enum dkv_rc get_one(struct dkv_sqlite_store *store, const struct dkv_uuid
     return found ? visit(arg, dkv_span_buf(&document), err) : DKV_OK;
 }
 
-enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit,
+                                void *arg, struct dkv_error *err)
 {
     if (n == 0) {
         return DKV_OK;
@@ -105,7 +111,8 @@ enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *i
 
 /* ---- By name ---- */
 
-static enum dkv_rc check_carries_name(struct dkv_sqlite_store *store, struct dkv_span bson, const char *name, struct dkv_error *err)
+static enum dkv_rc check_carries_name(struct dkv_sqlite_store *store, struct dkv_span bson, const char *name,
+                                      struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
     DKV_TRY(dkv_document_parse(bson, &document, err));
@@ -114,10 +121,12 @@ static enum dkv_rc check_carries_name(struct dkv_sqlite_store *store, struct dkv
             return DKV_OK;
         }
     }
-    return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "the vault %s has the alt name '%s' for a document that doesn't carry it", store->path, name);
+    return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT,
+                    "the vault %s has the alt name '%s' for a document that doesn't carry it", store->path, name);
 }
 
-static enum dkv_rc get_named(struct dkv_sqlite_store *store, const char *name, struct dkv_buf *ret, struct dkv_error *err)
+static enum dkv_rc get_named(struct dkv_sqlite_store *store, const char *name, struct dkv_buf *ret,
+                             struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_GET_BY_NAME);
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf document = {0};
@@ -130,12 +139,14 @@ static enum dkv_rc get_named(struct dkv_sqlite_store *store, const char *name, s
     DKV_CHECK(found, err, DKV_E_NOT_FOUND, "no key in the vault %s has the alt name '%s'", store->path, name);
     DKV_TRY(append_row(store, statement, &document, err));
     DKV_TRY(dkv_sqlite_step(store, statement, "reading", &found, err));
-    DKV_CHECK(!found, err, DKV_E_CONFLICT, "two keys in the vault %s have the alt name '%s'; name the one meant by its _id", store->path, name);
+    DKV_CHECK(!found, err, DKV_E_CONFLICT,
+              "two keys in the vault %s have the alt name '%s'; name the one meant by its _id", store->path, name);
     DKV_TRY(check_carries_name(store, dkv_span_buf(&document), name, err));
     return dkv_buf_append(ret, dkv_span_buf(&document), err);
 }
 
-enum dkv_rc dkv_sqlite_get_by_alt_name(struct dkv_store *base, const char *name, struct dkv_buf *ret, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_get_by_alt_name(struct dkv_store *base, const char *name, struct dkv_buf *ret,
+                                       struct dkv_error *err)
 {
     struct dkv_sqlite_store *store = dkv_sqlite_of(base);
     DKV_TRY(dkv_sqlite_lock(store, err));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Changing documents in the SQLite store. Invariant: a document, the columns made from it and the names in alt_names change
- * in one transaction; elements that a change isn't about keep their bytes. Owns nothing. Lock: dkv_sqlite_in_transaction. */
+/* Changing documents in the SQLite store. Invariant: a document, the columns made from it and the names in alt_names
+ * change in one transaction; elements that a change isn't about keep their bytes. Owns nothing. Lock:
+ * dkv_sqlite_in_transaction. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "vault/document_edit.h"
@@ -28,14 +29,15 @@ static int bind_row(sqlite3_stmt *statement, struct dkv_span bson, const struct 
 }
 
 /* The document and its columns, by STMT_INSERT_KEY or STMT_UPDATE_KEY. */
-static enum dkv_rc write_row(struct dkv_sqlite_store *store, enum sqlite_statement which, struct dkv_span bson, const struct dkv_document *document,
-                             struct dkv_error *err)
+static enum dkv_rc write_row(struct dkv_sqlite_store *store, enum sqlite_statement which, struct dkv_span bson,
+                             const struct dkv_document *document, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf cmk = {0};
     DKV_TRY(dkv_document_cmk(document, &cmk, err));
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, which);
     const int code = bind_row(statement, bson, document, (const char *)cmk.data);
-    return code == SQLITE_OK ? dkv_sqlite_run(store, statement, "writing", err) : dkv_sqlite_fail(store->db, store->path, code, "writing", err);
+    return code == SQLITE_OK ? dkv_sqlite_run(store, statement, "writing", err)
+                             : dkv_sqlite_fail(store->db, store->path, code, "writing", err);
 }
 
 static enum dkv_rc rewrite(struct dkv_sqlite_store *store, struct dkv_span bson, struct dkv_error *err)
@@ -46,18 +48,20 @@ static enum dkv_rc rewrite(struct dkv_sqlite_store *store, struct dkv_span bson,
 }
 
 /* A statement on (name, _id), or on the _id alone (name NULL). */
-static enum dkv_rc run_name(struct dkv_sqlite_store *store, enum sqlite_statement which, const char *name, const struct dkv_uuid *id,
-                            struct dkv_error *err)
+static enum dkv_rc run_name(struct dkv_sqlite_store *store, enum sqlite_statement which, const char *name,
+                            const struct dkv_uuid *id, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, which);
     int code = name != NULL ? dkv_sqlite_bind_text(statement, 1, name) : SQLITE_OK;
     if (code == SQLITE_OK) {
         code = dkv_sqlite_bind_id(statement, name != NULL ? 2 : 1, id);
     }
-    return code == SQLITE_OK ? dkv_sqlite_run(store, statement, "writing", err) : dkv_sqlite_fail(store->db, store->path, code, "writing", err);
+    return code == SQLITE_OK ? dkv_sqlite_run(store, statement, "writing", err)
+                             : dkv_sqlite_fail(store->db, store->path, code, "writing", err);
 }
 
-/* Asked, and not left to the constraint: the words name who has it, and someone who writes the file can drop constraints. */
+/* Asked, and not left to the constraint: the words name who has it, and someone who writes the file can drop
+ * constraints. */
 static enum dkv_rc check_name_is_free(struct dkv_sqlite_store *store, const char *name, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_GET_NAME);
@@ -78,14 +82,16 @@ static enum dkv_rc check_name_is_free(struct dkv_sqlite_store *store, const char
     return DKV_OK;
 }
 
-static enum dkv_rc take_name(struct dkv_sqlite_store *store, const char *name, const struct dkv_uuid *id, struct dkv_error *err)
+static enum dkv_rc take_name(struct dkv_sqlite_store *store, const char *name, const struct dkv_uuid *id,
+                             struct dkv_error *err)
 {
     DKV_TRY(check_name_is_free(store, name, err));
     return run_name(store, STMT_INSERT_NAME, name, id, err);
 }
 
 /* The stored document, or DKV_E_NOT_FOUND. */
-static enum dkv_rc get_stored(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_buf *ret, struct dkv_error *err)
+static enum dkv_rc get_stored(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_buf *ret,
+                              struct dkv_error *err)
 {
     bool found = false;
     char text[37];
@@ -102,8 +108,8 @@ static enum dkv_rc get_stored(struct dkv_sqlite_store *store, const struct dkv_u
 /* A change: the stored document is read and parsed, `change` writes the new bytes (or none). */
 struct change {
     const struct dkv_uuid *id;
-    enum dkv_rc (*change)(struct dkv_sqlite_store *store, const struct change *change, struct dkv_span bson, const struct dkv_document *document,
-                          struct dkv_buf *ret, struct dkv_error *err);
+    enum dkv_rc (*change)(struct dkv_sqlite_store *store, const struct change *change, struct dkv_span bson,
+                          const struct dkv_document *document, struct dkv_buf *ret, struct dkv_error *err);
     const char *name;
     int32_t status;
     struct dkv_span expected_master_key, expected_material, master_key, material;
@@ -175,7 +181,8 @@ static enum dkv_rc insert_row(struct dkv_sqlite_store *store, void *arg, struct 
     return DKV_OK;
 }
 
-enum dkv_rc dkv_sqlite_insert(struct dkv_store *base, struct dkv_span bson, enum dkv_clash *ret_clash, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_insert(struct dkv_store *base, struct dkv_span bson, enum dkv_clash *ret_clash,
+                              struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
     DKV_TRY(dkv_document_parse(bson, &document, err));
@@ -189,8 +196,8 @@ enum dkv_rc dkv_sqlite_insert(struct dkv_store *base, struct dkv_span bson, enum
 
 /* ---- Changes of a document ---- */
 
-static enum dkv_rc change_material(struct dkv_sqlite_store *store, const struct change *change, struct dkv_span bson, const struct dkv_document *document,
-                                   struct dkv_buf *ret, struct dkv_error *err)
+static enum dkv_rc change_material(struct dkv_sqlite_store *store, const struct change *change, struct dkv_span bson,
+                                   const struct dkv_document *document, struct dkv_buf *ret, struct dkv_error *err)
 {
     (void)store;
     const bool as_expected = dkv_span_equal(document->master_key, change->expected_master_key) &&
@@ -199,8 +206,9 @@ static enum dkv_rc change_material(struct dkv_sqlite_store *store, const struct 
     return dkv_document_set_material(bson, change->master_key, change->material, dkv_clock_real.wall_ms(), ret, err);
 }
 
-enum dkv_rc dkv_sqlite_replace_material(struct dkv_store *base, const struct dkv_uuid *id, struct dkv_span expected_master_key,
-                                        struct dkv_span expected_material, struct dkv_span master_key, struct dkv_span material, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_replace_material(struct dkv_store *base, const struct dkv_uuid *id,
+                                        struct dkv_span expected_master_key, struct dkv_span expected_material,
+                                        struct dkv_span master_key, struct dkv_span material, struct dkv_error *err)
 {
     struct change change = {
         .id = id,
@@ -213,16 +221,18 @@ enum dkv_rc dkv_sqlite_replace_material(struct dkv_store *base, const struct dkv
     return run_change(base, &change, NULL, err);
 }
 
-static enum dkv_rc change_status(struct dkv_sqlite_store *store, const struct change *change, struct dkv_span bson, const struct dkv_document *document,
-                                 struct dkv_buf *ret, struct dkv_error *err)
+static enum dkv_rc change_status(struct dkv_sqlite_store *store, const struct change *change, struct dkv_span bson,
+                                 const struct dkv_document *document, struct dkv_buf *ret, struct dkv_error *err)
 {
     (void)store;
     return document->status == change->status ? DKV_OK : dkv_document_set_status(bson, change->status, ret, err);
 }
 
-enum dkv_rc dkv_sqlite_set_status(struct dkv_store *base, const struct dkv_uuid *id, int32_t status, bool *ret_changed, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_set_status(struct dkv_store *base, const struct dkv_uuid *id, int32_t status, bool *ret_changed,
+                                  struct dkv_error *err)
 {
-    DKV_CHECK(status == DKV_STATUS_ENABLED || status == DKV_STATUS_DISABLED, err, DKV_E_INVALID, "a key's status is 0 or 1, not %d", status);
+    DKV_CHECK(status == DKV_STATUS_ENABLED || status == DKV_STATUS_DISABLED, err, DKV_E_INVALID,
+              "a key's status is 0 or 1, not %d", status);
     struct change change = {.id = id, .change = change_status, .status = status};
     return run_change(base, &change, ret_changed, err);
 }
@@ -261,7 +271,8 @@ static enum dkv_rc change_by_adding(struct dkv_sqlite_store *store, const struct
     return dkv_document_set_names(bson, names, document->n_alt_names + 1, ret, err);
 }
 
-enum dkv_rc dkv_sqlite_add_alt_name(struct dkv_store *base, const struct dkv_uuid *id, const char *name, bool *ret_changed, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_add_alt_name(struct dkv_store *base, const struct dkv_uuid *id, const char *name,
+                                    bool *ret_changed, struct dkv_error *err)
 {
     DKV_TRY(dkv_alt_name_check(name, err));
     struct change change = {.id = id, .change = change_by_adding, .name = name};
@@ -284,7 +295,8 @@ static enum dkv_rc change_by_removing(struct dkv_sqlite_store *store, const stru
     return dkv_document_set_names(bson, names, document->n_alt_names - 1, ret, err);
 }
 
-enum dkv_rc dkv_sqlite_remove_alt_name(struct dkv_store *base, const struct dkv_uuid *id, const char *name, bool *ret_changed, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_remove_alt_name(struct dkv_store *base, const struct dkv_uuid *id, const char *name,
+                                       bool *ret_changed, struct dkv_error *err)
 {
     struct change change = {.id = id, .change = change_by_removing, .name = name};
     return run_change(base, &change, ret_changed, err);
@@ -302,13 +314,14 @@ static enum dkv_rc remove_row(struct dkv_sqlite_store *store, void *arg, struct 
     const struct removal *removal = arg;
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf stored = {0};
     DKV_TRY(get_stored(store, removal->id, &stored, err));
-    DKV_CHECK(removal->expected.len == 0 || dkv_span_equal(removal->expected, dkv_span_buf(&stored)), err, DKV_E_CONFLICT,
-              "the key's document has changed meanwhile; nothing was deleted");
+    DKV_CHECK(removal->expected.len == 0 || dkv_span_equal(removal->expected, dkv_span_buf(&stored)), err,
+              DKV_E_CONFLICT, "the key's document has changed meanwhile; nothing was deleted");
     DKV_TRY(run_name(store, STMT_DELETE_NAMES, NULL, removal->id, err));
     return run_name(store, STMT_DELETE_KEY, NULL, removal->id, err);
 }
 
-enum dkv_rc dkv_sqlite_remove(struct dkv_store *base, const struct dkv_uuid *id, struct dkv_span expected, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_remove(struct dkv_store *base, const struct dkv_uuid *id, struct dkv_span expected,
+                              struct dkv_error *err)
 {
     struct removal removal = {.id = id, .expected = expected};
     return dkv_sqlite_in_transaction(dkv_sqlite_of(base), remove_row, &removal, err);
