@@ -18,7 +18,8 @@ static enum dkv_rc finding_json(struct dkv_buf *json, const struct dkv_finding *
     return dkv_buf_append_str(json, "}", err);
 }
 
-static enum dkv_rc cmk_json(struct dkv_output *out, const char *id, const struct dkv_cmk_info *info, struct dkv_error *err)
+static enum dkv_rc cmk_json(struct dkv_output *out, const char *id, const struct dkv_cmk_info *info,
+                            struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf json = {0};
     DKV_TRY(dkv_buf_append_str(&json, "{", err));
@@ -37,7 +38,8 @@ static enum dkv_rc cmk_json(struct dkv_output *out, const char *id, const struct
     return dkv_out_line(out, &json, err);
 }
 
-static const struct dkv_column list_columns[] = {{"PROVIDER", 0}, {"KEYID", 0}, {"LABEL", 0}, {"PROFILE", 0}, {"STATE", 0}, {"POLICY", 0}};
+static const struct dkv_column list_columns[] = {{"PROVIDER", 0}, {"KEYID", 0}, {"LABEL", 0}, {"PROFILE", 0},
+                                                 {"STATE", 0}, {"POLICY", 0}};
 
 enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_REFUSED };
 static const struct dkv_cell verdict_cells[] = {
@@ -64,7 +66,8 @@ static enum verdict judge_all(const struct dkv_cmk_info *info)
     return worst;
 }
 
-static enum dkv_rc cmk_row(struct dkv_table *table, const char *id, const struct dkv_cmk_info *info, struct dkv_error *err)
+static enum dkv_rc cmk_row(struct dkv_table *table, const char *id, const struct dkv_cmk_info *info,
+                           struct dkv_error *err)
 {
     const struct dkv_cell cells[] = {
         {id, DKV_PLAIN},
@@ -97,7 +100,8 @@ static enum dkv_rc print_cmk(void *arg, const struct dkv_cmk_info *info, struct 
     return out->json ? cmk_json(out, listing->id, info, err) : cmk_row(&listing->table, listing->id, info, err);
 }
 
-static enum dkv_rc describe(struct dkv_instance *instance, const char *reference, struct dkv_cmk_info *ret, struct dkv_error *err)
+static enum dkv_rc describe(struct dkv_instance *instance, const char *reference, struct dkv_cmk_info *ret,
+                            struct dkv_error *err)
 {
     struct dkv_cmk *cmk = NULL;
     const struct dkv_call call = dkv_instance_call(instance, DKV_PURPOSE_CHECK);
@@ -162,7 +166,8 @@ static enum dkv_rc show_findings(struct dkv_output *out, const struct dkv_cmk_in
     DKV_TRY(dkv_table_begin(&table, out, show_columns, DKV_COUNT(show_columns), err));
     for (size_t i = 0; i < info->n_findings; i++) {
         const struct dkv_finding *finding = &info->findings[i];
-        const struct dkv_cell cells[] = {{finding->check, DKV_PLAIN}, verdict_cells[judge(finding)], {finding->detail, DKV_PLAIN}};
+        const struct dkv_cell cells[] = {{finding->check, DKV_PLAIN}, verdict_cells[judge(finding)],
+                                         {finding->detail, DKV_PLAIN}};
         DKV_TRY(dkv_table_row(&table, cells, err));
     }
     return dkv_table_end(&table, err);
@@ -204,7 +209,8 @@ static void tell_findings(const struct dkv_output *out, const struct dkv_cmk_inf
     }
 }
 
-static enum dkv_rc print_created(struct dkv_output *out, const char *id, const struct dkv_cmk_info *info, struct dkv_error *err)
+static enum dkv_rc print_created(struct dkv_output *out, const char *id, const struct dkv_cmk_info *info,
+                                 struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf line = {0};
     if (!out->json) {
@@ -223,7 +229,8 @@ static enum dkv_rc print_created(struct dkv_output *out, const char *id, const s
 static enum dkv_rc create(struct dkv_cli *cli, struct dkv_error *err)
 {
     const char *id = dkv_cli_arg(cli, 0);
-    const struct dkv_cmk_request request = {.label = dkv_cli_value(cli, "label"), .profile = dkv_cli_value(cli, "profile")};
+    const struct dkv_cmk_request request = {.label = dkv_cli_value(cli, "label"),
+                                            .profile = dkv_cli_value(cli, "profile")};
     struct dkv_instance *instance = NULL;
     struct dkv_cmk_info info = {0};
     DKV_CHECK(request.label != NULL && request.label[0] != '\0', err, DKV_E_INVALID, "cmk create needs --label LABEL");
@@ -245,8 +252,9 @@ static const struct dkv_command commands[] = {
         .verb = "create",
         .summary = "make a CMK where it can't be taken out again, and print its keyId",
         .usage = "ID --label L [--profile P]",
-        .details = "What the token would not take of the attributes that protect the key is told on standard error. Back up the CMK by your "
-                   "vendor's means before you encrypt anything that you want to read again.",
+        .details =
+            "What the token would not take of the attributes that protect the key is told on standard error. Back up "
+            "the CMK by your vendor's means before you encrypt anything that you want to read again.",
         .min_args = 1,
         .max_args = 1,
         .options = create_options,

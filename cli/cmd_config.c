@@ -6,7 +6,8 @@
 
 /* ---- check ---- */
 
-static enum dkv_rc fault_json(struct dkv_buf *json, const char *path, const struct dkv_fault *fault, struct dkv_error *err)
+static enum dkv_rc fault_json(struct dkv_buf *json, const char *path, const struct dkv_fault *fault,
+                              struct dkv_error *err)
 {
     DKV_TRY(dkv_json_comma(json, err));
     DKV_TRY(dkv_buf_append_str(json, "{", err));
@@ -18,7 +19,8 @@ static enum dkv_rc fault_json(struct dkv_buf *json, const char *path, const stru
     return dkv_buf_append_str(json, "}", err);
 }
 
-static enum dkv_rc print_json(struct dkv_output *out, const char *path, const struct dkv_faults *faults, struct dkv_error *err)
+static enum dkv_rc print_json(struct dkv_output *out, const char *path, const struct dkv_faults *faults,
+                              struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf json = {0};
     DKV_TRY(dkv_buf_append_str(&json, "{", err));
@@ -32,7 +34,8 @@ static enum dkv_rc print_json(struct dkv_output *out, const char *path, const st
 }
 
 /* FILE:LINE: SETTING: message, as compilers write it, so that editors find the place. */
-static enum dkv_rc print_fault(struct dkv_output *out, const char *path, const struct dkv_fault *fault, struct dkv_error *err)
+static enum dkv_rc print_fault(struct dkv_output *out, const char *path, const struct dkv_fault *fault,
+                               struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf line = {0};
     DKV_TRY(dkv_clean(&line, path, err));
@@ -45,7 +48,8 @@ static enum dkv_rc print_fault(struct dkv_output *out, const char *path, const s
     return dkv_out_line(out, &line, err);
 }
 
-static enum dkv_rc print_faults(struct dkv_output *out, const char *path, const struct dkv_faults *faults, struct dkv_error *err)
+static enum dkv_rc print_faults(struct dkv_output *out, const char *path, const struct dkv_faults *faults,
+                                struct dkv_error *err)
 {
     if (out->json) {
         return print_json(out, path, faults, err);
@@ -91,7 +95,8 @@ static enum dkv_rc explain_json(struct explain *explain, const struct dkv_settin
 static enum dkv_rc explain_text(struct explain *explain, const struct dkv_setting_doc *doc, struct dkv_error *err)
 {
     const struct dkv_option *option = doc->option;
-    DKV_TRY(dkv_out_printf(explain->out, err, "%s%s (%s", explain->n > 0 ? "\n" : "", doc->setting, dkv_option_type_name(option->type)));
+    DKV_TRY(dkv_out_printf(explain->out, err, "%s%s (%s", explain->n > 0 ? "\n" : "", doc->setting,
+                           dkv_option_type_name(option->type)));
     for (size_t i = 0; option->choices != NULL && option->choices[i] != NULL; i++) {
         DKV_TRY(dkv_out_printf(explain->out, err, "%s%s", i > 0 ? ", " : ": ", option->choices[i]));
     }
@@ -150,7 +155,8 @@ static enum dkv_rc unknown_setting(const char *wanted, struct dkv_error *err)
     }
     const char *nearest = dkv_nearest(wanted, words, names.n);
     return nearest != NULL ? dkv_fail(err, DKV_E_NOT_FOUND, "no setting \"%s\": did you mean \"%s\"?", wanted, nearest)
-                           : dkv_fail(err, DKV_E_NOT_FOUND, "no setting \"%s\": `dekvault config explain` lists them", wanted);
+                           : dkv_fail(err, DKV_E_NOT_FOUND, "no setting \"%s\": `dekvault config explain` lists them",
+                                      wanted);
 }
 
 static enum dkv_rc explain(struct dkv_cli *cli, struct dkv_error *err)
@@ -166,8 +172,9 @@ static const struct dkv_command commands[] = {
         .verb = "check",
         .summary = "list the faults of the provider file, all of them, with their lines",
         .usage = "",
-        .details = "A fault of syntax ends the list. Warnings don't count as faults. Nothing is contacted; plug-ins are loaded, since "
-                   "their settings are theirs to know.",
+        .details =
+            "A fault of syntax ends the list. Warnings don't count as faults. Nothing is contacted; plug-ins are "
+            "loaded, since their settings are theirs to know.",
         .run = check,
     },
     {

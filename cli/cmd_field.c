@@ -109,8 +109,10 @@ static enum dkv_rc decrypt(struct dkv_cli *cli, struct dkv_error *err)
 }
 
 static const struct dkv_cli_option encrypt_options[] = {
-    {.name = "algorithm", .argument = "A", .help = "random (the default), or deterministic, so that equal values give equal results"},
-    {.name = "string", .help = "VALUE is a text, not Extended JSON; of a text from standard input one newline at its end is left out"},
+    {.name = "algorithm", .argument = "A",
+     .help = "random (the default), or deterministic, so that equal values give equal results"},
+    {.name = "string",
+     .help = "VALUE is a text, not Extended JSON; of a text from standard input one newline at its end is left out"},
 };
 
 static const struct dkv_command commands[] = {
@@ -118,8 +120,9 @@ static const struct dkv_command commands[] = {
         .verb = "encrypt",
         .summary = "encrypt a value to a BSON binary of subtype 6, as MongoDB's drivers do",
         .usage = "KEY [--algorithm random|deterministic] [--string] [VALUE]",
-        .details = "VALUE is canonical or relaxed Extended JSON; absent or -: standard input. As an argument it is visible to other users of "
-                   "the machine, in the list of processes.",
+        .details =
+            "VALUE is canonical or relaxed Extended JSON; absent or -: standard input. As an argument it is visible to "
+            "other users of the machine, in the list of processes.",
         .min_args = 1,
         .max_args = 2,
         .options = encrypt_options,
@@ -131,8 +134,9 @@ static const struct dkv_command commands[] = {
         .verb = "decrypt",
         .summary = "decrypt such a value, and print it as canonical Extended JSON",
         .usage = "[VALUE]",
-        .details = "VALUE is {\"$binary\": {\"base64\": ..., \"subType\": \"06\"}}; absent or -: standard input. It says itself which key it "
-                   "was encrypted with.",
+        .details =
+            "VALUE is {\"$binary\": {\"base64\": ..., \"subType\": \"06\"}}; absent or -: standard input. It says "
+            "itself which key it was encrypted with.",
         .max_args = 1,
         .need = DKV_NEED_VAULT,
         .run = decrypt,

@@ -7,7 +7,8 @@
 
 #include "vault/document_edit.h"
 
-enum dkv_rc dkv_print_changed(struct dkv_output *out, const struct dkv_uuid *id, bool changed, const char *note, struct dkv_error *err)
+enum dkv_rc dkv_print_changed(struct dkv_output *out, const struct dkv_uuid *id, bool changed, const char *note,
+                              struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf line = {0};
     char text[37];
@@ -25,8 +26,8 @@ enum dkv_rc dkv_print_changed(struct dkv_output *out, const struct dkv_uuid *id,
     return dkv_out_line(out, &line, err);
 }
 
-static enum dkv_rc print_name(struct dkv_cli *cli, const struct dkv_uuid *id, bool changed, const char *done, const char *already,
-                              struct dkv_error *err)
+static enum dkv_rc print_name(struct dkv_cli *cli, const struct dkv_uuid *id, bool changed, const char *done,
+                              const char *already, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf note = {0};
     DKV_TRY(dkv_buf_printf(&note, err, "%s: %s", dkv_cli_arg(cli, 1), changed ? done : already));
@@ -76,12 +77,14 @@ static enum dkv_rc ask(const struct dkv_cli *cli, const struct dkv_uuid *id, str
         return DKV_OK;
     }
     DKV_CHECK(isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1, err, DKV_E_INVALID,
-              "key delete asks, and there is no terminal: give --yes. What was encrypted with the key can never be read again");
+              "key delete asks, and there is no terminal: give --yes. What was encrypted with the key can never be "
+              "read again");
     dkv_uuid_format(id, text);
     memcpy(start, text, TYPED_LEN);
     fprintf(stderr, "Delete key %s for good? What was encrypted with it can never be read again.\n"
                     "Type the first %u characters of the _id to go on: ", text, TYPED_LEN);
-    DKV_CHECK(typed(start), err, DKV_E_CANCELLED, "nothing was deleted: the _id's first %u characters were not typed", TYPED_LEN);
+    DKV_CHECK(typed(start), err, DKV_E_CANCELLED, "nothing was deleted: the _id's first %u characters were not typed",
+              TYPED_LEN);
     return DKV_OK;
 }
 

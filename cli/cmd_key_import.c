@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `key import`: key documents, one a line of Extended JSON, inserted as they are. Memory is bounded by the longest line. No lock. */
+/* `key import`: key documents, one a line of Extended JSON, inserted as they are. Memory is bounded by the longest
+ * line. No lock. */
 #include "cli/cmd_key.h"
 
 #include <errno.h>
@@ -55,7 +56,8 @@ static enum dkv_rc insert(struct import *import, struct dkv_span json, bool *ret
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf bson = {0};
     DKV_TRY(dkv_extjson_read_document(json, &bson, err));
-    return dkv_key_import(import->cli->vault, dkv_span_buf(&bson), dkv_cli_has(import->cli, "unverified"), ret_inserted, err);
+    return dkv_key_import(import->cli->vault, dkv_span_buf(&bson), dkv_cli_has(import->cli, "unverified"),
+                          ret_inserted, err);
 }
 
 static bool is_blank(struct dkv_span line)
@@ -68,15 +70,20 @@ static bool is_blank(struct dkv_span line)
     return true;
 }
 
-static enum dkv_rc take_line(struct import *import, uint64_t number, struct dkv_span line, bool too_long, struct dkv_error *err)
+static enum dkv_rc too_long_line(struct dkv_error *err)
+{
+    return dkv_fail(err, DKV_E_INVALID, "longer than %zu bytes: no key document is", LINE_MAX_BYTES);
+}
+
+static enum dkv_rc take_line(struct import *import, uint64_t number, struct dkv_span line, bool too_long,
+                             struct dkv_error *err)
 {
     struct dkv_error why = {0};
     bool inserted = false;
     if (!too_long && is_blank(line)) {
         return DKV_OK;
     }
-    enum dkv_rc rc = too_long ? dkv_fail(&why, DKV_E_INVALID, "longer than %zu bytes: no key document is", LINE_MAX_BYTES)
-                              : insert(import, line, &inserted, &why);
+    const enum dkv_rc rc = too_long ? too_long_line(&why) : insert(import, line, &inserted, &why);
     if (rc != DKV_OK) {
         return refuse(import, number, &why, err);
     }
@@ -90,8 +97,8 @@ static enum dkv_rc print_result(struct import *import, struct dkv_error *err)
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf json = {0};
     struct dkv_output *out = &import->cli->out;
     if (!out->json) {
-        return dkv_out_note(out, err, "inserted %" PRIu64 ", present %" PRIu64 ", refused %" PRIu64 "\n", import->n_inserted,
-                            import->n_present, import->n_refused);
+        return dkv_out_note(out, err, "inserted %" PRIu64 ", present %" PRIu64 ", refused %" PRIu64 "\n",
+                            import->n_inserted, import->n_present, import->n_refused);
     }
     DKV_TRY(dkv_buf_append_str(&json, "{", err));
     DKV_TRY(dkv_json_member_int(&json, "inserted", (int64_t)import->n_inserted, err));

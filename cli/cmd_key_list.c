@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `key list` and `key show`. A list is written as it is read, in constant memory, so its columns are of fixed width. No lock. */
+/* `key list` and `key show`. A list is written as it is read, in constant memory, so its columns are of fixed width.
+ * No lock. */
 #include "cli/cmd_key.h"
 
 #include <stdio.h>
@@ -15,11 +16,13 @@
 static bool is_key_id(const char *reference)
 {
     const size_t len = strlen(reference);
-    return strncmp(reference, "arn:", 4) == 0 || (len >= 2 && len <= 128 && strspn(reference, "0123456789abcdef") == len);
+    const bool is_hex = len >= 2 && len <= 128 && strspn(reference, "0123456789abcdef") == len;
+    return is_hex || strncmp(reference, "arn:", 4) == 0;
 }
 
 /* A label or a path: only the provider knows the CMK that it names. */
-static enum dkv_rc resolve_cmk(struct dkv_cli *cli, const char *provider, const char *reference, struct dkv_buf *ret, struct dkv_error *err)
+static enum dkv_rc resolve_cmk(struct dkv_cli *cli, const char *provider, const char *reference, struct dkv_buf *ret,
+                               struct dkv_error *err)
 {
     struct dkv_instance *instance = NULL;
     struct dkv_cmk *cmk = NULL;
@@ -44,7 +47,8 @@ static enum dkv_rc read_cmk(struct dkv_cli *cli, const char *provider, struct dk
     } else if (is_key_id(reference) || reference[0] == '\0') {
         DKV_TRY(dkv_buf_append_str(ret, reference, err));
     } else {
-        DKV_CHECK(provider != NULL, err, DKV_E_INVALID, "--cmk %s: say whose it is with --provider ID, or give its keyId", reference);
+        DKV_CHECK(provider != NULL, err, DKV_E_INVALID,
+                  "--cmk %s: say whose it is with --provider ID, or give its keyId", reference);
         DKV_TRY(resolve_cmk(cli, provider, reference, ret, err));
     }
     return dkv_buf_append(ret, dkv_span("", 1), err);
@@ -56,13 +60,15 @@ static enum dkv_rc read_status(const char *text, int *ret, struct dkv_error *err
         return DKV_OK;
     }
     const bool enabled = strcmp(text, "enabled") == 0;
-    DKV_CHECK(enabled || strcmp(text, "disabled") == 0, err, DKV_E_INVALID, "--status is enabled or disabled, not \"%s\"", text);
+    DKV_CHECK(enabled || strcmp(text, "disabled") == 0, err, DKV_E_INVALID,
+              "--status is enabled or disabled, not \"%s\"", text);
     *ret = enabled ? DKV_STATUS_ENABLED : DKV_STATUS_DISABLED;
     return DKV_OK;
 }
 
 /* cmk owns the filter's cmk. */
-static enum dkv_rc read_filter(struct dkv_cli *cli, struct dkv_key_filter *ret, struct dkv_buf *cmk, struct dkv_error *err)
+static enum dkv_rc read_filter(struct dkv_cli *cli, struct dkv_key_filter *ret, struct dkv_buf *cmk,
+                               struct dkv_error *err)
 {
     const char *before = dkv_cli_value(cli, "created-before"), *after = dkv_cli_value(cli, "created-after");
     ret->provider = dkv_cli_value(cli, "provider");
@@ -83,7 +89,8 @@ static enum dkv_rc read_filter(struct dkv_cli *cli, struct dkv_key_filter *ret, 
 
 /* ---- list ---- */
 
-static const struct dkv_column columns[] = {{"_ID", 36}, {"STATUS", 9}, {"PROVIDER", 16}, {"CMK", 17}, {"CREATED", 20}, {"ALT NAMES", 0}};
+static const struct dkv_column columns[] = {{"_ID", 36}, {"STATUS", 9}, {"PROVIDER", 16}, {"CMK", 17}, {"CREATED", 20},
+                                            {"ALT NAMES", 0}};
 
 static enum dkv_rc join_names(const struct dkv_document *document, struct dkv_buf *ret, struct dkv_error *err)
 {
@@ -126,7 +133,8 @@ static enum dkv_rc document_row(struct dkv_table *table, const struct dkv_docume
 }
 
 /* A document that whoever writes the vault has spoilt hides no other. */
-static enum dkv_rc malformed_row(struct dkv_table *table, struct dkv_span bson, const struct dkv_error *why, struct dkv_error *err)
+static enum dkv_rc malformed_row(struct dkv_table *table, struct dkv_span bson, const struct dkv_error *why,
+                                 struct dkv_error *err)
 {
     struct dkv_uuid id;
     char text[37] = "?";

@@ -5,7 +5,8 @@
 #include "cli/outcomes.h"
 
 static const struct dkv_column list_columns[] = {{"ID", 0}, {"TYPE", 0}, {"CMK", 0}, {"CAPABILITIES", 0}};
-static const struct dkv_column check_columns[] = {{"ID", 0}, {"TYPE", 0}, {"CMK", 0}, {"CAPABILITIES", 0}, {"STATE", 0}, {"MESSAGE", 0}};
+static const struct dkv_column check_columns[] = {{"ID", 0}, {"TYPE", 0}, {"CMK", 0}, {"CAPABILITIES", 0},
+                                                  {"STATE", 0}, {"MESSAGE", 0}};
 
 /* What is known of one. */
 struct answer {
@@ -48,7 +49,8 @@ static enum dkv_rc answer_row(struct dkv_table *table, const struct answer *answ
     return dkv_table_row(table, cells, err);
 }
 
-static enum dkv_rc print(struct dkv_cli *cli, struct dkv_table *table, const struct answer *answer, struct dkv_error *err)
+static enum dkv_rc print(struct dkv_cli *cli, struct dkv_table *table, const struct answer *answer,
+                         struct dkv_error *err)
 {
     return cli->out.json ? answer_json(&cli->out, answer, err) : answer_row(table, answer, err);
 }
@@ -68,7 +70,8 @@ static enum dkv_rc list(struct dkv_cli *cli, struct dkv_error *err)
 }
 
 /* The CMK that new keys get. */
-static enum dkv_rc ask_cmk(struct dkv_instance *instance, const struct dkv_call *call, uint32_t *ret_capabilities, struct dkv_error *err)
+static enum dkv_rc ask_cmk(struct dkv_instance *instance, const struct dkv_call *call, uint32_t *ret_capabilities,
+                           struct dkv_error *err)
 {
     struct dkv_cmk *cmk = NULL;
     struct dkv_cmk_info info = {0};
@@ -128,9 +131,10 @@ static const struct dkv_command commands[] = {
         .verb = "list",
         .summary = "list the KMS providers of the provider file",
         .usage = "",
-        .details = "No token, network or secret file is touched; with --json \"ok\" is null. Capabilities: bound, a wrap opens only for its "
-                   "own document; authentic, only a holder of the CMK can make one; stock, MongoDB's drivers can read it; server-rewrap, the "
-                   "provider moves a key to another CMK without showing it.",
+        .details =
+            "No token, network or secret file is touched; with --json \"ok\" is null. Capabilities: bound, a wrap "
+            "opens only for its own document; authentic, only a holder of the CMK can make one; stock, MongoDB's "
+            "drivers can read it; server-rewrap, the provider moves a key to another CMK without showing it.",
         .need = DKV_NEED_FILE,
         .run = list,
     },
@@ -139,12 +143,13 @@ static const struct dkv_command commands[] = {
         .verb = "check",
         .summary = "ask each provider, or one, whether it works, and look for its CMK",
         .usage = "[ID]",
-        .details = "A pkcs11 provider logs in once, under the PIN guard's rules. The exit code is that of what failed; 1 when several "
-                   "failed differently.",
+        .details =
+            "A pkcs11 provider logs in once, under the PIN guard's rules. The exit code is that of what failed; 1 when "
+            "several failed differently.",
         .max_args = 1,
         .need = DKV_NEED_PROVIDERS,
         .run = check,
     },
 };
-const struct dkv_command_group dkv_provider_commands = {"provider", "the KMS providers that the provider file names", commands,
-                                                        DKV_COUNT(commands)};
+const struct dkv_command_group dkv_provider_commands = {"provider", "the KMS providers that the provider file names",
+                                                        commands, DKV_COUNT(commands)};

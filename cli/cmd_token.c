@@ -88,7 +88,8 @@ static size_t collect_modules(const struct dkv_provider_file *file, struct dkv_m
     return n;
 }
 
-/* Without a provider file there is still what p11-kit knows: this is the command by which one finds out what to write into it. */
+/* Without a provider file there is still what p11-kit knows: this is the command by which one finds out what to
+ * write into it. */
 static enum dkv_rc open_file_if_there(struct dkv_cli *cli, struct dkv_error *err)
 {
     const char *path = dkv_cli_value(cli, "config");
@@ -119,12 +120,14 @@ static enum dkv_rc list(struct dkv_cli *cli, struct dkv_error *err)
 
 /* ---- login ---- */
 
-static enum dkv_rc print_login(struct dkv_output *out, const char *id, const struct dkv_token_login *login, struct dkv_error *err)
+static enum dkv_rc print_login(struct dkv_output *out, const char *id, const struct dkv_token_login *login,
+                               struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf line = {0};
     if (!out->json) {
         DKV_TRY(dkv_clean(&line, login->label, err));
-        return dkv_out_note(out, err, "%s: logged in to token \"%s\", serial %s\n", id, dkv_buf_text(&line), login->serial);
+        return dkv_out_note(out, err, "%s: logged in to token \"%s\", serial %s\n", id, dkv_buf_text(&line),
+                            login->serial);
     }
     DKV_TRY(dkv_buf_append_str(&line, "{", err));
     DKV_TRY(dkv_json_member_text(&line, "provider", id, err));
@@ -141,12 +144,14 @@ static enum dkv_rc login(struct dkv_cli *cli, struct dkv_error *err)
     struct dkv_instance *instance = NULL;
     struct dkv_token_login answer = {0};
     DKV_CHECK(dkv_cli_has(cli, "once"), err, DKV_E_INVALID,
-              "token login needs --once: it sends the PIN once, also one that was refused before, and that may lock the token");
+              "token login needs --once: it sends the PIN once, also one that was refused before, and that may lock "
+              "the token");
     DKV_TRY(dkv_providers_get(cli->providers, id, &instance, err));
-    DKV_CHECK(dkv_instance_ops(instance) == &dkv_pkcs11_ops, err, DKV_E_INVALID, "%s isn't a pkcs11 provider: it has no token to log in to",
-              id);
+    DKV_CHECK(dkv_instance_ops(instance) == &dkv_pkcs11_ops, err, DKV_E_INVALID,
+              "%s isn't a pkcs11 provider: it has no token to log in to", id);
     const struct dkv_call call = dkv_instance_call(instance, DKV_PURPOSE_CHECK);
-    const enum dkv_rc rc = dkv_token_login_once(dkv_instance_self(instance), &call, dkv_cli_has(cli, "accept-serial"), &answer, err);
+    const enum dkv_rc rc = dkv_token_login_once(dkv_instance_self(instance), &call, dkv_cli_has(cli, "accept-serial"),
+                                                &answer, err);
     if (rc != DKV_OK) {
         dkv_error_provider(err, id);
         return rc;
@@ -173,8 +178,10 @@ static const struct dkv_command commands[] = {
         .verb = "login",
         .summary = "log in once, on purpose, and so clear the memory of a refused PIN",
         .usage = "ID --once [--accept-serial]",
-        .details = "A PIN that a token refused is remembered and not sent again, so that no script locks the token; this command sends it "
-                   "once all the same. It is refused when the token is locked, says that this is the last try, or wants its PIN changed.",
+        .details =
+            "A PIN that a token refused is remembered and not sent again, so that no script locks the token; this "
+            "command sends it once all the same. It is refused when the token is locked, says that this is the last "
+            "try, or wants its PIN changed.",
         .min_args = 1,
         .max_args = 1,
         .options = login_options,

@@ -94,8 +94,8 @@ static enum dkv_rc print_memory(struct dkv_output *out, struct dkv_error *err)
 {
     struct dkv_secret_memory_info memory;
     dkv_secret_memory(&memory);
-    DKV_TRY(dkv_out_printf(out, err, "memory   %s, %zu KiB mapped, %zu bytes in use, ", memory.locked ? "locked" : "NOT locked",
-                           memory.mapped / 1024, memory.in_use));
+    DKV_TRY(dkv_out_printf(out, err, "memory   %s, %zu KiB mapped, %zu bytes in use, ",
+                           memory.locked ? "locked" : "NOT locked", memory.mapped / 1024, memory.in_use));
     if (memory.limit == SIZE_MAX) {
         return dkv_out_printf(out, err, "no limit\n");
     }
@@ -105,8 +105,8 @@ static enum dkv_rc print_memory(struct dkv_output *out, struct dkv_error *err)
 static enum dkv_rc info_text(struct info *info, const char *store, const char *index, struct dkv_error *err)
 {
     struct dkv_output *out = info->out;
-    DKV_TRY(dkv_out_printf(out, err, "store    %s\nindex    %s\nkeys     %" PRIu64 "\ncrypto   %s\nfips     %s\n", store, index, info->n_keys,
-                           dkv_crypto_backend(), dkv_crypto_is_fips() ? "yes" : "no"));
+    DKV_TRY(dkv_out_printf(out, err, "store    %s\nindex    %s\nkeys     %" PRIu64 "\ncrypto   %s\nfips     %s\n",
+                           store, index, info->n_keys, dkv_crypto_backend(), dkv_crypto_is_fips() ? "yes" : "no"));
     if (out->verbose) {
         DKV_TRY(print_memory(out, err));
     }

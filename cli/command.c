@@ -11,7 +11,8 @@ const struct dkv_command_group *const dkv_command_groups[] = {
 const size_t dkv_n_command_groups = DKV_COUNT(dkv_command_groups);
 
 const struct dkv_cli_option dkv_global_options[] = {
-    {.name = "config", .argument = "FILE", .help = "the provider file; else $DEKVAULT_CONF, then ~/.config/dekvault/dekvault.conf, "
+    {.name = "config", .argument = "FILE",
+     .help = "the provider file; else $DEKVAULT_CONF, then ~/.config/dekvault/dekvault.conf, "
                                                    "then /etc/dekvault/dekvault.conf"},
     {.name = "vault", .argument = "NAME", .help = "a vault of `vaults`; else `vault`, whose name is \"default\""},
     {.name = "json", .help = "one JSON object, or one a line for lists; errors too"},

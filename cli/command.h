@@ -66,19 +66,20 @@ extern const size_t dkv_n_command_groups;
 extern const struct dkv_cli_option dkv_global_options[];
 extern const size_t dkv_n_global_options;
 
-extern const struct dkv_command_group dkv_config_commands, dkv_provider_commands, dkv_token_commands, dkv_cmk_commands, dkv_vault_commands,
-    dkv_key_commands, dkv_field_commands, dkv_help_commands;
+extern const struct dkv_command_group dkv_config_commands, dkv_provider_commands, dkv_token_commands, dkv_cmk_commands,
+    dkv_vault_commands, dkv_key_commands, dkv_field_commands, dkv_help_commands;
 
 /* dkv_command_find_group, dkv_command_find: DKV_E_INVALID names the nearest, or all there are. */
-DKV_MUST_USE enum dkv_rc dkv_command_find_group(const char *word, const struct dkv_command_group **ret, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_command_find(const struct dkv_command_group *group, const char *word, const struct dkv_command **ret,
-                                          struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_command_find_group(const char *word, const struct dkv_command_group **ret,
+                                                struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_command_find(const struct dkv_command_group *group, const char *word,
+                                          const struct dkv_command **ret, struct dkv_error *err);
 
 /* dkv_cli_parse: fill *cli from argv. Every failure is a usage error, DKV_E_INVALID, but DKV_E_RESOURCE. */
 DKV_MUST_USE enum dkv_rc dkv_cli_parse(struct dkv_cli *cli, int argc, char **argv, struct dkv_error *err);
 
-/* dkv_cli_value: the argument of an option that was given, else NULL. dkv_cli_has: whether it was. dkv_cli_arg: NULL when there are
- * fewer. */
+/* dkv_cli_value: the argument of an option that was given, else NULL. dkv_cli_has: whether it was. dkv_cli_arg: NULL
+ * when there are fewer. */
 const char *dkv_cli_value(const struct dkv_cli *cli, const char *option);
 bool dkv_cli_has(const struct dkv_cli *cli, const char *option);
 const char *dkv_cli_arg(const struct dkv_cli *cli, size_t index);
@@ -101,8 +102,10 @@ void dkv_cli_print_error(const struct dkv_error *err, bool json);
 
 /* Help and man pages, from the tables. */
 DKV_MUST_USE enum dkv_rc dkv_help_program(struct dkv_output *out, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_help_group(struct dkv_output *out, const struct dkv_command_group *group, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_help_command(struct dkv_output *out, const struct dkv_command *command, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_help_group(struct dkv_output *out, const struct dkv_command_group *group,
+                                        struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_help_command(struct dkv_output *out, const struct dkv_command *command,
+                                          struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_man_program(struct dkv_output *out, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_man_provider_file(struct dkv_output *out, struct dkv_error *err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An error on standard error, as a line of text or as JSON. Works with a fixed buffer where it can, since memory may be what ran
- * out. No lock. */
+/* An error on standard error, as a line of text or as JSON. Works with a fixed buffer where it can, since memory may
+ * be what ran out. No lock. */
 #include "cli/command.h"
 
 #include <inttypes.h>

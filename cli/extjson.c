@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Extended JSON through libbson. A value that isn't a document is written and read as {"v": value}. What libbson copies of a plaintext
- * is wiped before it is freed. Owns nothing; no lock. */
+/* Extended JSON through libbson. A value that isn't a document is written and read as {"v": value}. What libbson
+ * copies of a plaintext is wiped before it is freed. Owns nothing; no lock. */
 #include "cli/extjson.h"
 
 #include <bson/bson.h>
@@ -9,8 +9,9 @@
 #include "base/mem.h"
 #include "cli/json_check.h"
 
-/* DEL, C1 controls (U+0080 to U+009F) and the line separators may stand in JSON as they are, but a terminal would act upon them. In JSON
- * text they occur inside strings alone, where an escape says the same. Returns the bytes of such a character, else 0. */
+/* DEL, C1 controls (U+0080 to U+009F) and the line separators may stand in JSON as they are, but a terminal would
+ * act upon them. In JSON text they occur inside strings alone, where an escape says the same. Returns the bytes of
+ * such a character, else 0. */
 static size_t unprintable(const char *text, unsigned *ret_code)
 {
     const unsigned char *at = (const unsigned char *)text;
@@ -71,7 +72,8 @@ static enum dkv_rc wrap_value(struct dkv_buf *ret, struct dkv_bson_value value, 
 {
     const size_t len = 4 + 1 + 2 + value.bytes.len + 1;
     DKV_CHECK(len <= INT32_MAX, err, DKV_E_INVALID, "a value of %zu bytes is too long", value.bytes.len);
-    const uint8_t head[] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16), (uint8_t)(len >> 24), value.type, 'v', 0};
+    const uint8_t head[] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16), (uint8_t)(len >> 24), value.type,
+                            'v', 0};
     DKV_TRY(dkv_buf_append(ret, dkv_span(head, sizeof(head)), err));
     DKV_TRY(dkv_buf_append(ret, value.bytes, err));
     return dkv_buf_append(ret, dkv_span("", 1), err);

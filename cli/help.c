@@ -5,7 +5,8 @@
 #define WIDTH 100u
 
 /* Words of text, broken into lines that start at the given column; at: where the cursor stands. */
-static enum dkv_rc print_wrapped(struct dkv_output *out, const char *text, size_t column, size_t at, struct dkv_error *err)
+static enum dkv_rc print_wrapped(struct dkv_output *out, const char *text, size_t column, size_t at,
+                                 struct dkv_error *err)
 {
     while (*text != '\0') {
         const size_t len = strcspn(text, " ");
@@ -23,7 +24,8 @@ static enum dkv_rc print_wrapped(struct dkv_output *out, const char *text, size_
     return dkv_out_printf(out, err, "\n");
 }
 
-static enum dkv_rc print_entry(struct dkv_output *out, const char *left, size_t column, const char *text, struct dkv_error *err)
+static enum dkv_rc print_entry(struct dkv_output *out, const char *left, size_t column, const char *text,
+                               struct dkv_error *err)
 {
     DKV_TRY(dkv_out_printf(out, err, "  %-*s", (int)column - 2, left));
     const size_t at = strlen(left) + 2;
@@ -33,8 +35,8 @@ static enum dkv_rc print_entry(struct dkv_output *out, const char *left, size_t 
     return print_wrapped(out, text, column, column, err);
 }
 
-static enum dkv_rc print_options(struct dkv_output *out, const char *heading, const struct dkv_cli_option *options, size_t n,
-                                 struct dkv_error *err)
+static enum dkv_rc print_options(struct dkv_output *out, const char *heading, const struct dkv_cli_option *options,
+                                 size_t n, struct dkv_error *err)
 {
     char left[64];
     if (n == 0) {
@@ -87,8 +89,9 @@ static const struct {
 
 enum dkv_rc dkv_help_program(struct dkv_output *out, struct dkv_error *err)
 {
-    DKV_TRY(dkv_out_printf(out, err, "dekvault: CMKs in tokens, DEKs in a key vault, fields encrypted as MongoDB does\n\n"
-                                     "usage: dekvault [OPTION]... COMMAND [ARGUMENT]...\n\nCommands\n"));
+    DKV_TRY(dkv_out_printf(out, err,
+                           "dekvault: CMKs in tokens, DEKs in a key vault, fields encrypted as MongoDB does\n\nusage: "
+                           "dekvault [OPTION]... COMMAND [ARGUMENT]...\n\nCommands\n"));
     for (size_t i = 0; i < dkv_n_command_groups; i++) {
         DKV_TRY(print_commands(out, dkv_command_groups[i], err));
     }
@@ -98,7 +101,8 @@ enum dkv_rc dkv_help_program(struct dkv_output *out, struct dkv_error *err)
         DKV_TRY(print_entry(out, words[i].word, 22, words[i].means, err));
     }
     DKV_TRY(print_exit_codes(out, err));
-    return dkv_out_printf(out, err, "\n`dekvault COMMAND --help` says more of each; so do dekvault(1) and dekvault.conf(5).\n");
+    return dkv_out_printf(out, err,
+                          "\n`dekvault COMMAND --help` says more of each; so do dekvault(1) and dekvault.conf(5).\n");
 }
 
 enum dkv_rc dkv_help_group(struct dkv_output *out, const struct dkv_command_group *group, struct dkv_error *err)
@@ -112,8 +116,8 @@ enum dkv_rc dkv_help_group(struct dkv_output *out, const struct dkv_command_grou
 enum dkv_rc dkv_help_command(struct dkv_output *out, const struct dkv_command *command, struct dkv_error *err)
 {
     const char *group = command->group != NULL ? command->group : "", *space = command->group != NULL ? " " : "";
-    DKV_TRY(dkv_out_printf(out, err, "usage: dekvault %s%s%s%s%s\n\n", group, space, command->verb, command->usage[0] != '\0' ? " " : "",
-                           command->usage));
+    DKV_TRY(dkv_out_printf(out, err, "usage: dekvault %s%s%s%s%s\n\n", group, space, command->verb,
+                           command->usage[0] != '\0' ? " " : "", command->usage));
     DKV_TRY(dkv_out_printf(out, err, "dekvault %s%s%s:", group, space, command->verb));
     DKV_TRY(print_wrapped(out, command->summary, 0, strlen(group) + strlen(command->verb) + 12, err));
     if (command->details != NULL) {

@@ -48,8 +48,10 @@ static void compact(struct dkv_lines *lines)
     }
 }
 
-/* Until a newline stands in the buffer or the input ends. What is over max is dropped as it comes, but for its last byte. */
-static enum dkv_rc fill_line(struct dkv_lines *lines, size_t max, const uint8_t **ret_end, bool *ret_too_long, struct dkv_error *err)
+/* Until a newline stands in the buffer or the input ends. What is over max is dropped as it comes, but for its last
+ * byte. */
+static enum dkv_rc fill_line(struct dkv_lines *lines, size_t max, const uint8_t **ret_end, bool *ret_too_long,
+                             struct dkv_error *err)
 {
     size_t searched = 0, n = 0;
     *ret_end = NULL;
@@ -70,8 +72,8 @@ static enum dkv_rc fill_line(struct dkv_lines *lines, size_t max, const uint8_t 
     }
 }
 
-enum dkv_rc dkv_lines_next(struct dkv_lines *lines, size_t max, struct dkv_span *ret_line, bool *ret_too_long, bool *ret_more,
-                           struct dkv_error *err)
+enum dkv_rc dkv_lines_next(struct dkv_lines *lines, size_t max, struct dkv_span *ret_line, bool *ret_too_long,
+                           bool *ret_more, struct dkv_error *err)
 {
     const uint8_t *end = NULL;
     bool too_long = false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a text is one JSON value and nothing else (RFC 8259). Keeps one bit a level for the kind of bracket it is in, so that no
- * nesting costs stack. Owns nothing; no lock. */
+/* Whether a text is one JSON value and nothing else (RFC 8259). Keeps a flag a level for the kind of bracket it is
+ * in, so that no nesting costs stack. Owns nothing; no lock. */
 #include "cli/json_check.h"
 
 struct scan {
@@ -202,10 +202,10 @@ enum dkv_rc dkv_json_check(struct dkv_span text, struct dkv_error *err)
 {
     struct scan scan = {.text = text};
     DKV_CHECK(dkv_utf8_is_valid(text), err, DKV_E_INVALID, "not JSON: not valid UTF-8");
-    if (!is_one_value(&scan)) {
-        const bool deep = scan.depth == DKV_JSON_DEPTH_MAX;
-        return deep ? dkv_fail(err, DKV_E_INVALID, "JSON nested more than %u deep, at byte %zu", DKV_JSON_DEPTH_MAX, scan.at + 1)
-                    : dkv_fail(err, DKV_E_INVALID, "not one JSON value: wrong at byte %zu", scan.at + 1);
+    if (is_one_value(&scan)) {
+        return DKV_OK;
     }
-    return DKV_OK;
+    DKV_CHECK(scan.depth < DKV_JSON_DEPTH_MAX, err, DKV_E_INVALID, "JSON nested more than %u deep, at byte %zu",
+              DKV_JSON_DEPTH_MAX, scan.at + 1);
+    return dkv_fail(err, DKV_E_INVALID, "not one JSON value: wrong at byte %zu", scan.at + 1);
 }

@@ -23,7 +23,8 @@ static void open_standard_descriptors(void)
 
 static void print_log(void *arg, enum dkv_log_level level, const char *line)
 {
-    static const char *const names[] = {[DKV_LOG_WARNING] = "warning: ", [DKV_LOG_NOTICE] = "", [DKV_LOG_DEBUG] = "debug: "};
+    static const char *const names[] = {[DKV_LOG_WARNING] = "warning: ", [DKV_LOG_NOTICE] = "",
+                                        [DKV_LOG_DEBUG] = "debug: "};
     const struct dkv_output *out = arg;
     const bool wanted = level == DKV_LOG_WARNING ? !out->quiet : out->verbose;
     if (wanted) {
@@ -53,8 +54,8 @@ static enum dkv_rc dispatch(struct dkv_cli *cli, struct dkv_error *err)
         return dkv_out_printf(&cli->out, err, "dekvault %s\n", dkv_version());
     }
     if (cli->command == NULL) {
-        return dkv_fail(err, DKV_E_INVALID, "no command given: see `dekvault %s%s--help`", cli->group != NULL ? cli->group : "",
-                        cli->group != NULL ? " " : "");
+        return dkv_fail(err, DKV_E_INVALID, "no command given: see `dekvault %s%s--help`",
+                        cli->group != NULL ? cli->group : "", cli->group != NULL ? " " : "");
     }
     DKV_TRY(dkv_cli_open(cli, err));
     return cli->command->run(cli, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dekvault(1) and dekvault.conf(5) in mdoc(7), made from the command and setting tables at build time, so that they can't say what
- * the program doesn't do. Constant; no lock. */
+/* dekvault(1) and dekvault.conf(5) in mdoc(7), made from the command and setting tables at build time, so that they
+ * can't say what the program doesn't do. Constant; no lock. */
 #include "cli/command.h"
 
 #define MAN_DATE "November 24, 2026" /* of the last change of the prose below */
@@ -12,7 +12,8 @@ static enum dkv_rc escape(struct dkv_buf *ret, struct dkv_span text, struct dkv_
 {
     for (size_t i = 0; i < text.len; i++) {
         const char c = (char)text.data[i], plain[] = {c, '\0'};
-        const char *as = c == '\\' ? "\\e" : c == '-' ? "\\-" : c == '`' ? "\\(ga" : c == '\'' ? "\\(aq" : c == '"' ? "\\(dq" : plain;
+        const char *as = c == '\\' ? "\\e" : c == '-' ? "\\-" : c == '`' ? "\\(ga" : c == '\'' ? "\\(aq"
+            : c == '"' ? "\\(dq" : plain;
         DKV_TRY(dkv_buf_append_str(ret, i == 0 && c == '.' ? "\\&." : as, err));
     }
     return DKV_OK;
@@ -68,7 +69,8 @@ static enum dkv_rc put_option(struct dkv_output *out, const struct dkv_cli_optio
     return put_sentence(out, option->help, err);
 }
 
-static enum dkv_rc put_options(struct dkv_output *out, const struct dkv_cli_option *options, size_t n, struct dkv_error *err)
+static enum dkv_rc put_options(struct dkv_output *out, const struct dkv_cli_option *options, size_t n,
+                               struct dkv_error *err)
 {
     if (n == 0) {
         return DKV_OK;
@@ -82,8 +84,8 @@ static enum dkv_rc put_options(struct dkv_output *out, const struct dkv_cli_opti
 
 static enum dkv_rc put_command(struct dkv_output *out, const struct dkv_command *command, struct dkv_error *err)
 {
-    DKV_TRY(dkv_out_printf(out, err, ".It Cm %s%s%s", command->group != NULL ? command->group : "", command->group != NULL ? " " : "",
-                           command->verb));
+    DKV_TRY(dkv_out_printf(out, err, ".It Cm %s%s%s", command->group != NULL ? command->group : "",
+                           command->group != NULL ? " " : "", command->verb));
     if (command->usage[0] != '\0') {
         DKV_TRY(dkv_out_printf(out, err, " No "));
         DKV_TRY(put_escaped(out, command->usage, err));
@@ -120,9 +122,9 @@ static const char program_head[] =
     ".Sh NAME\n.Nm dekvault\n.Nd keys of a MongoDB key vault under CMKs in tokens\n"
     ".Sh SYNOPSIS\n.Nm\n.Op Ar option ...\n.Ar command\n.Op Ar argument ...\n"
     ".Sh DESCRIPTION\n.Nm\nkeeps customer master keys (CMKs) where they cannot be extracted, and data\n"
-    "encryption keys (DEKs), wrapped by a CMK, in a key vault in the document\nformat of MongoDB's client-side field level encryption.\n"
-    "Which vault, which KMS providers and which CMKs, the provider file says:\n.Xr dekvault.conf 5 .\n"
-    ".Pp\nThe arguments of commands:\n.Bl -tag -width VALUE\n"
+    "encryption keys (DEKs), wrapped by a CMK, in a key vault in the document\nformat of MongoDB's client-side field "
+    "level encryption.\nWhich vault, which KMS providers and which CMKs, the provider file says:\n.Xr dekvault.conf 5 "
+    ".\n.Pp\nThe arguments of commands:\n.Bl -tag -width VALUE\n"
     ".It Ar ID\nA KMS provider by its id in the provider file, for instance\n.Li pkcs11:prod .\n"
     ".It Ar REF\nA CMK.\nFor pkcs11 an RFC 7512 path\n.Pq Li pkcs11:object=cmk\\-2026 ,\n.Li id:HEX ,\nor a label.\n"
     "Left out: the provider's\n.Li cmk .\n"
@@ -170,18 +172,19 @@ static const char file_head[] =
     ".Pa $XDG_CONFIG_HOME/dekvault/dekvault.conf\nand\n.Pa /etc/dekvault/dekvault.conf .\n"
     "It must be a regular file of at most 256 KiB that belongs to root or to the\nuser who runs\n.Xr dekvault 1 ,\n"
     "and nobody else may be able to write it or its folder.\n"
-    ".Pp\nIt is YAML: one document, without anchors, aliases or tags.\nValues are taken as they are written;\n.Li true\nand\n.Li false\n"
-    "are the only booleans.\nA PIN or a key never stands in the file itself: it says where they are.\n"
-    "Such a secret file belongs to root or to the user and has no permission for\nothers; its group may read it where\n.Li allow\\-group\\-read\nsays so.\n"
-    ".Sh SETTINGS\nThe groups are\n.Li vault ,\n.Li vaults ,\n.Li providers ,\n.Li audit\nand\n.Li memory .\n"
-    "A provider's key is its KMS provider id, as MongoDB writes it:\n.Ar type\nor\n.Ar type : Ns Ar name .\n"
-    "A plug-in has settings of its own beside those of every provider.\n.Bl -tag -width Ds\n";
+    ".Pp\nIt is YAML: one document, without anchors, aliases or tags.\nValues are taken as they are written;\n.Li "
+    "true\nand\n.Li false\nare the only booleans.\nA PIN or a key never stands in the file itself: it says where they "
+    "are.\nSuch a secret file belongs to root or to the user and has no permission for\nothers; its group may read it "
+    "where\n.Li allow\\-group\\-read\nsays so.\n.Sh SETTINGS\nThe groups are\n.Li vault ,\n.Li vaults ,\n.Li providers "
+    ",\n.Li audit\nand\n.Li memory .\nA provider's key is its KMS provider id, as MongoDB writes it:\n.Ar "
+    "type\nor\n.Ar type : Ns Ar name .\nA plug-in has settings of its own beside those of every provider.\n.Bl -tag "
+    "-width Ds\n";
 
 static const char file_tail[] =
-    ".El\n.Sh EXAMPLES\n.Bd -literal -offset indent\nvault:\n  store: sqlite:/var/lib/dekvault/vault.db\nproviders:\n  pkcs11:prod:\n"
-    "    module: /usr/lib/softhsm/libsofthsm2.so\n    token: pkcs11:token=prod;serial=7f3a0c51\n"
-    "    pin\\-source: file:/etc/dekvault/prod.pin\n    cmk: pkcs11:object=cmk\\-2026\n    cmks: [pkcs11:object=cmk\\-2025]\naudit:\n"
-    "  to: file:/var/log/dekvault/audit.log\n.Ed\n.Sh SEE ALSO\n.Xr dekvault 1\n";
+    ".El\n.Sh EXAMPLES\n.Bd -literal -offset indent\nvault:\n  store: sqlite:/var/lib/dekvault/vault.db\nproviders:\n  "
+    "pkcs11:prod:\n    module: /usr/lib/softhsm/libsofthsm2.so\n    token: pkcs11:token=prod;serial=7f3a0c51\n"
+    "    pin\\-source: file:/etc/dekvault/prod.pin\n    cmk: pkcs11:object=cmk\\-2026\n    cmks: "
+    "[pkcs11:object=cmk\\-2025]\naudit:\n  to: file:/var/log/dekvault/audit.log\n.Ed\n.Sh SEE ALSO\n.Xr dekvault 1\n";
 
 static enum dkv_rc put_setting(void *arg, const struct dkv_setting_doc *doc, struct dkv_error *err)
 {
@@ -194,7 +197,8 @@ static enum dkv_rc put_setting(void *arg, const struct dkv_setting_doc *doc, str
         DKV_TRY(dkv_out_printf(out, err, "%s", i > 0 ? ", " : ": "));
         DKV_TRY(put_escaped(out, option->choices[i], err));
     }
-    DKV_TRY(dkv_out_printf(out, err, "%s%s", option->required ? "; required" : "", option->fallback != NULL ? "; default " : ""));
+    DKV_TRY(dkv_out_printf(out, err, "%s%s", option->required ? "; required" : "",
+                           option->fallback != NULL ? "; default " : ""));
     DKV_TRY(option->fallback != NULL ? put_escaped(out, option->fallback, err) : DKV_OK);
     DKV_TRY(dkv_out_printf(out, err, ")\n"));
     return put_prose(out, option->help, "", err);

@@ -28,7 +28,8 @@ static const struct {
     {DKV_CAP_SERVER_REWRAP, "server-rewrap"},
 };
 
-static enum dkv_rc append_names(struct dkv_buf *out, uint32_t capabilities, const char *quote, const char *between, struct dkv_error *err)
+static enum dkv_rc append_names(struct dkv_buf *out, uint32_t capabilities, const char *quote, const char *between,
+                                struct dkv_error *err)
 {
     bool first = true;
     for (size_t i = 0; i < DKV_COUNT(capability_names); i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line, read by the tables: `--name`, `--name VALUE` or `--name=VALUE`; global options anywhere, a command's own after its
- * words; `--` ends them. Owns: the arrays of a struct dkv_cli. No lock. */
+/* The command line, read by the tables: `--name`, `--name VALUE` or `--name=VALUE`; global options anywhere, a
+ * command's own after its words; `--` ends them. Owns: the arrays of a struct dkv_cli. No lock. */
 #include "cli/command.h"
 
 #include "base/mem.h"
@@ -13,7 +13,8 @@ struct parser {
     bool options_ended;
 };
 
-static const struct dkv_cli_option *find_option(const struct dkv_cli_option *options, size_t n, const char *name, size_t len)
+static const struct dkv_cli_option *find_option(const struct dkv_cli_option *options, size_t n, const char *name,
+                                                size_t len)
 {
     for (size_t i = 0; i < n; i++) {
         if (strlen(options[i].name) == len && strncmp(options[i].name, name, len) == 0) {
@@ -45,8 +46,8 @@ static enum dkv_rc unknown_option(const struct dkv_cli *cli, const char *name, s
                     cli->command == NULL ? " before the command's words" : ": see --help");
 }
 
-static enum dkv_rc take_value(struct parser *parser, const struct dkv_cli_option *option, const char *equals, const char **ret,
-                              struct dkv_error *err)
+static enum dkv_rc take_value(struct parser *parser, const struct dkv_cli_option *option, const char *equals,
+                              const char **ret, struct dkv_error *err)
 {
     DKV_CHECK(option->argument != NULL || equals == NULL, err, DKV_E_INVALID, "--%s takes no value", option->name);
     if (option->argument == NULL) {
@@ -56,7 +57,8 @@ static enum dkv_rc take_value(struct parser *parser, const struct dkv_cli_option
         *ret = equals + 1;
         return DKV_OK;
     }
-    DKV_CHECK(parser->at < parser->n, err, DKV_E_INVALID, "--%s needs a value: --%s %s", option->name, option->name, option->argument);
+    DKV_CHECK(parser->at < parser->n, err, DKV_E_INVALID, "--%s needs a value: --%s %s", option->name, option->name,
+              option->argument);
     *ret = parser->argv[parser->at++];
     return DKV_OK;
 }
@@ -106,7 +108,8 @@ static enum dkv_rc take_next(struct parser *parser, struct dkv_error *err)
         parser->options_ended = true;
         return DKV_OK;
     }
-    DKV_CHECK(word[1] == '-', err, DKV_E_INVALID, "no option %s: options begin with --, and what follows a lone -- is no option", word);
+    DKV_CHECK(word[1] == '-', err, DKV_E_INVALID,
+              "no option %s: options begin with --, and what follows a lone -- is no option", word);
     return take_option(parser, word + 2, err);
 }
 
@@ -114,9 +117,10 @@ static enum dkv_rc check_args(const struct dkv_cli *cli, struct dkv_error *err)
 {
     const struct dkv_command *command = cli->command;
     const char *group = command->group != NULL ? command->group : "", *space = command->group != NULL ? " " : "";
-    DKV_CHECK(cli->n_args >= command->min_args, err, DKV_E_INVALID, "too few arguments: dekvault %s%s%s %s", group, space, command->verb,
-              command->usage);
-    DKV_CHECK(cli->n_args <= command->max_args, err, DKV_E_INVALID, "too many arguments from \"%s\" on: dekvault %s%s%s %s",
+    DKV_CHECK(cli->n_args >= command->min_args, err, DKV_E_INVALID, "too few arguments: dekvault %s%s%s %s", group,
+              space, command->verb, command->usage);
+    DKV_CHECK(cli->n_args <= command->max_args, err, DKV_E_INVALID,
+              "too many arguments from \"%s\" on: dekvault %s%s%s %s",
               cli->args[command->max_args], group, space, command->verb, command->usage);
     return DKV_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Standard output. Owns: what isn't written yet. Written by write(2) from a buffer that is wiped, since plaintext goes through it.
- * Invariant: a failed write is an error of the command, never passed over. No lock: one thread. */
+/* Standard output. Owns: what isn't written yet. Written by write(2) from a buffer that is wiped, since plaintext
+ * goes through it. Invariant: a failed write is an error of the command, never passed over. No lock: one thread. */
 #include "cli/output.h"
 
 #include <errno.h>
@@ -34,7 +34,8 @@ enum dkv_rc dkv_out_bytes(struct dkv_output *out, struct dkv_span bytes, struct 
     return out->pending.len >= FLUSH_BYTES ? dkv_out_flush(out, err) : DKV_OK;
 }
 
-static enum dkv_rc append_format(struct dkv_output *out, struct dkv_error *err, const char *format, va_list args)
+static DKV_PRINTF(3, 0) enum dkv_rc append_format(struct dkv_output *out, struct dkv_error *err, const char *format,
+                                                  va_list args)
 {
     char *text = NULL;
     const int len = vasprintf(&text, format, args);
@@ -74,8 +75,8 @@ enum dkv_rc dkv_out_line(struct dkv_output *out, struct dkv_buf *line, struct dk
     return dkv_out_bytes(out, dkv_span_buf(line), err);
 }
 
-/* Characters that a terminal acts upon: C0, DEL, C1, line separators, and the bidirectional overrides that make a line read as
- * another one. */
+/* Characters that a terminal acts upon: C0, DEL, C1, line separators, and the bidirectional overrides that make a
+ * line read as another one. */
 static bool is_active(struct dkv_span c)
 {
     if (c.len == 1) {
@@ -87,7 +88,8 @@ static bool is_active(struct dkv_span c)
     if (c.len != 3 || c.data[0] != 0xe2) {
         return false;
     }
-    return (c.data[1] == 0x80 && c.data[2] >= 0xa8 && c.data[2] <= 0xae) || (c.data[1] == 0x81 && c.data[2] >= 0xa6 && c.data[2] <= 0xa9);
+    return (c.data[1] == 0x80 && c.data[2] >= 0xa8 && c.data[2] <= 0xae) ||
+        (c.data[1] == 0x81 && c.data[2] >= 0xa6 && c.data[2] <= 0xa9);
 }
 
 enum dkv_rc dkv_clean(struct dkv_buf *buf, const char *text, struct dkv_error *err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Standard output: text, lines of JSON and tables. What comes from a vault or a token never reaches a terminal as a control
- * character. */
+/* Standard output: text, lines of JSON and tables. What comes from a vault or a token never reaches a terminal as a
+ * control character. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
@@ -15,11 +15,13 @@ struct dkv_output {
 
 /* dkv_out_*: append to the output; it is written when enough is there. DKV_E_RESOURCE: it can't be written. */
 DKV_MUST_USE enum dkv_rc dkv_out_bytes(struct dkv_output *out, struct dkv_span bytes, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_out_printf(struct dkv_output *out, struct dkv_error *err, const char *format, ...) DKV_PRINTF(3, 4);
+DKV_MUST_USE enum dkv_rc dkv_out_printf(struct dkv_output *out, struct dkv_error *err, const char *format,
+                                        ...) DKV_PRINTF(3, 4);
 /* dkv_out_line: one line; its newline is added. */
 DKV_MUST_USE enum dkv_rc dkv_out_line(struct dkv_output *out, struct dkv_buf *line, struct dkv_error *err);
 /* dkv_out_note: what was done, for a person: left out with --quiet. */
-DKV_MUST_USE enum dkv_rc dkv_out_note(struct dkv_output *out, struct dkv_error *err, const char *format, ...) DKV_PRINTF(3, 4);
+DKV_MUST_USE enum dkv_rc dkv_out_note(struct dkv_output *out, struct dkv_error *err, const char *format,
+                                      ...) DKV_PRINTF(3, 4);
 DKV_MUST_USE enum dkv_rc dkv_out_flush(struct dkv_output *out, struct dkv_error *err);
 
 /* dkv_clean: append text with control characters, bidirectional overrides and stray bytes as '?'. */
@@ -50,18 +52,21 @@ struct dkv_table {
     bool streams;
     struct dkv_buf cells; /* style byte, text, NUL; cell by cell */
 };
-DKV_MUST_USE enum dkv_rc dkv_table_begin(struct dkv_table *table, struct dkv_output *out, const struct dkv_column *columns, size_t n,
-                                         struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_table_begin(struct dkv_table *table, struct dkv_output *out,
+                                         const struct dkv_column *columns, size_t n, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_table_row(struct dkv_table *table, const struct dkv_cell *cells, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_table_end(struct dkv_table *table, struct dkv_error *err);
 void dkv_table_done(struct dkv_table *table);
 
 /* ---- JSON that base/json.h hasn't ---- */
 
-/* dkv_json_member_bool, _raw, _or_null: as dkv_json_member_text. raw: JSON already. or_null: a NULL or empty text is null. */
+/* dkv_json_member_bool, _raw, _or_null: as dkv_json_member_text. raw: JSON already. or_null: a NULL or empty text is
+ * null. */
 DKV_MUST_USE enum dkv_rc dkv_json_member_bool(struct dkv_buf *out, const char *name, bool flag, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_json_member_raw(struct dkv_buf *out, const char *name, const char *raw, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_json_member_or_null(struct dkv_buf *out, const char *name, const char *text, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_json_member_raw(struct dkv_buf *out, const char *name, const char *raw,
+                                             struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_json_member_or_null(struct dkv_buf *out, const char *name, const char *text,
+                                                 struct dkv_error *err);
 /* dkv_json_comma: a comma unless the array has just begun. */
 DKV_MUST_USE enum dkv_rc dkv_json_comma(struct dkv_buf *out, struct dkv_error *err);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a command works on: the provider file, its providers, its vault. Owns: all three; closed in the reverse order. No lock. */
+/* What a command works on: the provider file, its providers, its vault. Owns: all three; closed in the reverse
+ * order. No lock. */
 #include "cli/command.h"
 
 #include "base/mem.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables: columns aligned by characters (UTF-8 code points), coloured on a terminal only. A table of fixed widths keeps nothing, so that
- * a listing of millions takes constant memory. No lock: one thread. */
+/* Tables: columns aligned by characters (UTF-8 code points), coloured on a terminal only. A table of fixed widths
+ * keeps nothing, so that a listing of millions takes constant memory. No lock: one thread. */
 #include "cli/output.h"
 
 static const char *const style_codes[] = {
@@ -16,7 +16,8 @@ static size_t n_characters(struct dkv_span text)
     return n;
 }
 
-static enum dkv_rc write_cell(struct dkv_output *out, struct dkv_span text, enum dkv_style style, size_t fill, struct dkv_error *err)
+static enum dkv_rc write_cell(struct dkv_output *out, struct dkv_span text, enum dkv_style style, size_t fill,
+                              struct dkv_error *err)
 {
     const bool coloured = out->colour && style != DKV_PLAIN;
     if (coloured) {
@@ -43,7 +44,8 @@ static enum dkv_rc write_row(const struct dkv_table *table, const uint8_t *cells
     return dkv_out_bytes(table->out, dkv_span("\n", 1), err);
 }
 
-static enum dkv_rc store_cell(struct dkv_table *table, size_t column, const struct dkv_cell *cell, struct dkv_error *err)
+static enum dkv_rc store_cell(struct dkv_table *table, size_t column, const struct dkv_cell *cell,
+                              struct dkv_error *err)
 {
     const uint8_t style = (uint8_t)cell->style;
     DKV_TRY(dkv_buf_append(&table->cells, dkv_span(&style, 1), err));

@@ -58,8 +58,8 @@ static bool take_fraction(const char **text, int *ret_ms)
 
 static bool take_day(const char **text, struct tm *tm)
 {
-    if (!take_number(text, 4, &tm->tm_year) || !take(text, '-') || !take_number(text, 2, &tm->tm_mon) || !take(text, '-') ||
-        !take_number(text, 2, &tm->tm_mday)) {
+    if (!take_number(text, 4, &tm->tm_year) || !take(text, '-') || !take_number(text, 2, &tm->tm_mon) ||
+        !take(text, '-') || !take_number(text, 2, &tm->tm_mday)) {
         return false;
     }
     tm->tm_year -= 1900;
@@ -69,8 +69,8 @@ static bool take_day(const char **text, struct tm *tm)
 
 static bool take_time(const char **text, struct tm *tm, int *ret_ms)
 {
-    return take_number(text, 2, &tm->tm_hour) && take(text, ':') && take_number(text, 2, &tm->tm_min) && take(text, ':') &&
-           take_number(text, 2, &tm->tm_sec) && take_fraction(text, ret_ms) && take(text, 'Z');
+    return take_number(text, 2, &tm->tm_hour) && take(text, ':') && take_number(text, 2, &tm->tm_min) &&
+        take(text, ':') && take_number(text, 2, &tm->tm_sec) && take_fraction(text, ret_ms) && take(text, 'Z');
 }
 
 enum dkv_rc dkv_when_parse(const char *text, int64_t *ret_ms, struct dkv_error *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a token says about a CMK, held against what a CMK must be. Attributes are read one by one, since tokens disagree about what a
- * read of several gives when one is unknown. CKA_CHECK_VALUE is never read: an AES key's is the start of GCM's hash key.
- * What a token can't tell only warns: it would say so of every CMK. No state; the instance's lock. */
+/* What a token says about a CMK, held against what a CMK must be. Attributes are read one by one, since tokens disagree
+ * about what a read of several gives when one is unknown. CKA_CHECK_VALUE is never read: an AES key's is the start of
+ * GCM's hash key. What a token can't tell only warns: it would say so of every CMK. No state; the instance's lock. */
 #include "providers/pkcs11/internal.h"
 
 #include <stdarg.h>
@@ -9,7 +9,8 @@
 
 #define MECHANISMS_MAX 32
 
-enum dkv_p11_answer dkv_p11_attribute_bool(const struct dkv_provider *self, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type)
+enum dkv_p11_answer dkv_p11_attribute_bool(const struct dkv_provider *self, CK_OBJECT_HANDLE object,
+                                           CK_ATTRIBUTE_TYPE type)
 {
     CK_BBOOL value = CK_FALSE;
     CK_ATTRIBUTE attribute = {type, &value, sizeof(value)};
@@ -20,11 +21,13 @@ enum dkv_p11_answer dkv_p11_attribute_bool(const struct dkv_provider *self, CK_O
     return value == CK_FALSE ? DKV_P11_FALSE : DKV_P11_TRUE;
 }
 
-bool dkv_p11_attribute_ulong(const struct dkv_provider *self, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, CK_ULONG *ret)
+bool dkv_p11_attribute_ulong(const struct dkv_provider *self, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                             CK_ULONG *ret)
 {
     CK_ULONG value = 0;
     CK_ATTRIBUTE attribute = {type, &value, sizeof(value)};
-    if (self->functions->C_GetAttributeValue(self->main, object, &attribute, 1) != CKR_OK || attribute.ulValueLen != sizeof(value)) {
+    if (self->functions->C_GetAttributeValue(self->main, object, &attribute, 1) != CKR_OK ||
+        attribute.ulValueLen != sizeof(value)) {
         return false;
     }
     *ret = value;
@@ -35,7 +38,8 @@ bool dkv_p11_attribute_ulong(const struct dkv_provider *self, CK_OBJECT_HANDLE o
 
 enum verdict { GOOD, WARNS, REFUSES };
 
-static size_t add(struct dkv_cmk_info *info, const char *check, enum verdict verdict, const char *format, ...) DKV_PRINTF(4, 5);
+static size_t add(struct dkv_cmk_info *info, const char *check, enum verdict verdict, const char *format, ...)
+    DKV_PRINTF(4, 5);
 
 /* Returns 1 when it refuses. */
 static size_t add(struct dkv_cmk_info *info, const char *check, enum verdict verdict, const char *format, ...)
@@ -70,14 +74,16 @@ static const struct rule rules[] = {
     {"sensitive", CKA_SENSITIVE, "CKA_SENSITIVE", true, REFUSES, "its value can be read out of the token"},
     {"extractable", CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false, REFUSES, "it can be taken out of the token"},
     {"always-sensitive", CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", true, WARNS, "its value could be read before"},
-    {"never-extractable", CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", true, WARNS, "a copy may be outside the token"},
+    {"never-extractable", CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", true, WARNS,
+     "a copy may be outside the token"},
     {"local", CKA_LOCAL, "CKA_LOCAL", true, WARNS, "it wasn't made in the token"},
     {"private", CKA_PRIVATE, "CKA_PRIVATE", true, WARNS, "it can be used without a login"},
     {"modifiable", CKA_MODIFIABLE, "CKA_MODIFIABLE", false, WARNS, "its attributes can be changed"},
     {"copyable", CKA_COPYABLE, "CKA_COPYABLE", false, WARNS, "a copy with other attributes can be made"},
 };
 
-static size_t judge_rule(const struct dkv_provider *self, const struct dkv_p11_key *key, const struct rule *rule, struct dkv_cmk_info *info)
+static size_t judge_rule(const struct dkv_provider *self, const struct dkv_p11_key *key, const struct rule *rule,
+                         struct dkv_cmk_info *info)
 {
     const enum dkv_p11_answer answer = dkv_p11_attribute_bool(self, key->handle, rule->type);
     if (answer == DKV_P11_UNTOLD) {
@@ -86,7 +92,8 @@ static size_t judge_rule(const struct dkv_provider *self, const struct dkv_p11_k
     if ((answer == DKV_P11_TRUE) == rule->wanted) {
         return add(info, rule->check, GOOD, "%s is %s", rule->name, rule->wanted ? "true" : "false");
     }
-    return add(info, rule->check, rule->otherwise, "%s is %s: %s", rule->name, rule->wanted ? "false" : "true", rule->why);
+    return add(info, rule->check, rule->otherwise, "%s is %s: %s", rule->name, rule->wanted ? "false" : "true",
+               rule->why);
 }
 
 /* ---- One purpose only ---- */
@@ -123,7 +130,8 @@ static size_t judge_usages(const struct dkv_provider *self, const struct dkv_p11
         const enum dkv_p11_answer answer = dkv_p11_attribute_bool(self, key->handle, usages[i].type);
         const bool needed = is_needed(key->profile, usages[i].type);
         if (needed && answer == DKV_P11_FALSE) {
-            return add(info, "usage", REFUSES, "it may not %s, which profile %s needs", usages[i].name, key->profile->name);
+            return add(info, "usage", REFUSES, "it may not %s, which profile %s needs", usages[i].name,
+                       key->profile->name);
         }
         if (!needed && answer == DKV_P11_TRUE && !is_harmless(key->profile, usages[i].type)) {
             at = dkv_line_put(also, sizeof(also), at, at > 0 ? ", " : "");
@@ -136,7 +144,8 @@ static size_t judge_usages(const struct dkv_provider *self, const struct dkv_p11
     return add(info, "usage", GOOD, "only what profile %s needs", key->profile->name);
 }
 
-static size_t judge_mechanisms(const struct dkv_provider *self, const struct dkv_p11_key *key, struct dkv_cmk_info *info)
+static size_t judge_mechanisms(const struct dkv_provider *self, const struct dkv_p11_key *key,
+                               struct dkv_cmk_info *info)
 {
     CK_MECHANISM_TYPE allowed[MECHANISMS_MAX];
     CK_ATTRIBUTE attribute = {CKA_ALLOWED_MECHANISMS, allowed, sizeof(allowed)};
@@ -145,7 +154,8 @@ static size_t judge_mechanisms(const struct dkv_provider *self, const struct dkv
         return add(info, "mechanisms", WARNS, "CKA_ALLOWED_MECHANISMS has more than %d", MECHANISMS_MAX);
     }
     if (rv != CKR_OK || attribute.ulValueLen == 0 || attribute.ulValueLen > sizeof(allowed)) {
-        return add(info, "mechanisms", WARNS, "CKA_ALLOWED_MECHANISMS isn't set: every mechanism of its key type may use it");
+        return add(info, "mechanisms", WARNS,
+                   "CKA_ALLOWED_MECHANISMS isn't set: every mechanism of its key type may use it");
     }
     const size_t n = attribute.ulValueLen / sizeof(allowed[0]);
     for (size_t i = 0; i < n; i++) {
@@ -154,7 +164,8 @@ static size_t judge_mechanisms(const struct dkv_provider *self, const struct dkv
                        n == 1 ? "the one of its profile" : "more than its profile needs");
         }
     }
-    return add(info, "mechanisms", REFUSES, "CKA_ALLOWED_MECHANISMS lacks the mechanism of profile %s", key->profile->name);
+    return add(info, "mechanisms", REFUSES, "CKA_ALLOWED_MECHANISMS lacks the mechanism of profile %s",
+               key->profile->name);
 }
 
 static size_t judge_length(const struct dkv_provider *self, const struct dkv_p11_key *key, struct dkv_cmk_info *info)
@@ -164,8 +175,8 @@ static size_t judge_length(const struct dkv_provider *self, const struct dkv_p11
         return add(info, "length", WARNS, "the token doesn't tell CKA_VALUE_LEN");
     }
     if (len < key->profile->min_len || (key->profile->max_len != 0 && len > key->profile->max_len)) {
-        return add(info, "length", REFUSES, "it is %lu bytes long; profile %s needs %lu%s", len, key->profile->name, key->profile->min_len,
-                   key->profile->max_len != 0 ? "" : " or more");
+        return add(info, "length", REFUSES, "it is %lu bytes long; profile %s needs %lu%s", len, key->profile->name,
+                   key->profile->min_len, key->profile->max_len != 0 ? "" : " or more");
     }
     return add(info, "length", GOOD, "%lu bytes", len);
 }

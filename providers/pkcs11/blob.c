@@ -15,7 +15,8 @@ static enum dkv_rc fail_short(struct dkv_error *err)
 static bool read_iv(struct dkv_reader *reader, struct dkv_span *ret)
 {
     uint8_t len = 0;
-    return dkv_read_u8(reader, &len) && len >= DKV_P11_IV_LEN && len <= DKV_P11_IV_MAX && dkv_read_bytes(reader, len, ret);
+    return dkv_read_u8(reader, &len) && len >= DKV_P11_IV_LEN && len <= DKV_P11_IV_MAX &&
+           dkv_read_bytes(reader, len, ret);
 }
 
 static bool read_salt(struct dkv_reader *reader, struct dkv_span *ret)
@@ -23,8 +24,8 @@ static bool read_salt(struct dkv_reader *reader, struct dkv_span *ret)
     return dkv_read_bytes(reader, DKV_P11_SALT_LEN, ret);
 }
 
-enum dkv_rc dkv_p11_blob_decode(struct dkv_span material, const struct dkv_p11_profile *profile, struct dkv_p11_blob *ret,
-                                struct dkv_error *err)
+enum dkv_rc dkv_p11_blob_decode(struct dkv_span material, const struct dkv_p11_profile *profile,
+                                struct dkv_p11_blob *ret, struct dkv_error *err)
 {
     struct dkv_reader reader = {.rest = material};
     struct dkv_p11_blob blob = {0};
@@ -32,18 +33,18 @@ enum dkv_rc dkv_p11_blob_decode(struct dkv_span material, const struct dkv_p11_p
     if (!dkv_read_u8(&reader, &version) || !dkv_read_u8(&reader, &blob.profile)) {
         return fail_short(err);
     }
-    DKV_CHECK(version == VERSION, err, DKV_E_REJECTED_CIPHERTEXT, "keyMaterial is of format version %u; this dekvault reads version %d",
-              version, VERSION);
+    DKV_CHECK(version == VERSION, err, DKV_E_REJECTED_CIPHERTEXT,
+              "keyMaterial is of format version %u; this dekvault reads version %d", version, VERSION);
     DKV_CHECK(blob.profile == profile->number, err, DKV_E_REJECTED_CIPHERTEXT,
-              "keyMaterial is of wrap profile %u, but the CMK in the token is %s: a CMK has one profile for life", blob.profile,
-              profile->name);
+              "keyMaterial is of wrap profile %u, but the CMK in the token is %s: a CMK has one profile for life",
+              blob.profile, profile->name);
     const bool has_iv = profile->number == DKV_P11_AES_GCM;
     if (!(has_iv ? read_iv : read_salt)(&reader, &blob.salt_or_iv)) {
         return fail_short(err);
     }
     blob.head = dkv_span(material.data, material.len - reader.rest.len);
-    if (!dkv_read_bytes(&reader, DKV_DEK_BYTES, &blob.ciphertext) || !dkv_read_bytes(&reader, DKV_P11_TAG_LEN, &blob.tag) ||
-        !dkv_read_is_empty(&reader)) {
+    if (!dkv_read_bytes(&reader, DKV_DEK_BYTES, &blob.ciphertext) ||
+        !dkv_read_bytes(&reader, DKV_P11_TAG_LEN, &blob.tag) || !dkv_read_is_empty(&reader)) {
         return fail_short(err);
     }
     *ret = blob;
@@ -74,12 +75,14 @@ static size_t put_binding(uint8_t *to, size_t at, const struct dkv_p11_binding *
 }
 
 /* label, a zero byte, three lps and the salt, with counter and length around them */
-_Static_assert(4 + sizeof("dekvault/hmac-derive/1") + 2 + sizeof("pkcs11-check") - 1 + 2 + DKV_P11_ID_MAX + 2 + 16 + DKV_P11_SALT_LEN + 4 <=
+_Static_assert(4 + sizeof("dekvault/hmac-derive/1") + 2 + sizeof("pkcs11-check") - 1 + 2 + DKV_P11_ID_MAX + 2 + 16 +
+                       DKV_P11_SALT_LEN + 4 <=
                    DKV_P11_BINDING_MAX,
                "room for all that a keyMaterial is bound to");
 
 /* SP 800-108r1 section 4.1, one iteration: [1] | label | 00 | context | [L]. */
-size_t dkv_p11_kdf_input(const struct dkv_p11_binding *binding, const uint8_t salt[static DKV_P11_SALT_LEN], uint8_t *ret)
+size_t dkv_p11_kdf_input(const struct dkv_p11_binding *binding, const uint8_t salt[static DKV_P11_SALT_LEN],
+                         uint8_t *ret)
 {
     static const uint8_t counter[] = {0, 0, 0, 1};
     static const uint8_t bits[] = {0, 0, 1, 0};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way from an entry to its token: module, slot, one session that keeps the login, login. Made at first use and made anew when
- * session, login or token are lost.
- * Invariant: is_connected means module, token, main session and login are there, in this process; generation counts connections, and
- * what was learnt in an earlier one (handles, sessions, judged CMKs) is not used in a later one. Lock: the instance's. */
+/* The way from an entry to its token: module, slot, one session that keeps the login, login. Made at first use and made
+ * anew when session, login or token are lost. Invariant: is_connected means module, token, main session and login are
+ * there, in this process; generation counts connections, and what was learnt in an earlier one (handles, sessions,
+ * judged CMKs) is not used in a later one. Lock: the instance's. */
 #include "providers/pkcs11/internal.h"
 
 #include <unistd.h>
@@ -24,11 +24,13 @@ uint32_t dkv_p11_remaining_ms(const struct dkv_provider *self, const struct dkv_
     return rest < 1 ? 1 : rest > INT32_MAX ? INT32_MAX : (uint32_t)rest;
 }
 
-/* The sessions of a parent process are the parent's: closing them in the child would log the parent out of some tokens. */
+/* The sessions of a parent process are the parent's: closing them in the child would log the parent out of some tokens.
+ */
 static enum dkv_rc check_process(const struct dkv_provider *self, struct dkv_error *err)
 {
     DKV_CHECK(self->generation == 0 || self->pid == getpid(), err, DKV_E_INVALID,
-              "token %s was in use before fork and can't be used in the child: open the vault again in the child", self->token.label);
+              "token %s was in use before fork and can't be used in the child: open the vault again in the child",
+              self->token.label);
     return DKV_OK;
 }
 
@@ -37,8 +39,8 @@ static enum dkv_rc get_module(struct dkv_provider *self, struct dkv_error *err)
     if (self->module != NULL) {
         return DKV_OK;
     }
-    DKV_TRY(dkv_p11_module_get(dkv_p11_option(self, DKV_P11_OPTION_MODULE)->text, dkv_p11_option(self, DKV_P11_OPTION_MODULE_INIT)->text,
-                               &self->module, err));
+    DKV_TRY(dkv_p11_module_get(dkv_p11_option(self, DKV_P11_OPTION_MODULE)->text,
+                               dkv_p11_option(self, DKV_P11_OPTION_MODULE_INIT)->text, &self->module, err));
     self->functions = dkv_p11_module_functions(self->module);
     return DKV_OK;
 }
@@ -65,8 +67,8 @@ void dkv_p11_disconnect(struct dkv_provider *self)
     }
 }
 
-static enum dkv_rc connect_anew(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_p11_login_options *options,
-                                struct dkv_error *err)
+static enum dkv_rc connect_anew(struct dkv_provider *self, const struct dkv_call *call,
+                                const struct dkv_p11_login_options *options, struct dkv_error *err)
 {
     CK_RV rv = CKR_OK;
     DKV_TRY(get_module(self, err));
@@ -80,8 +82,8 @@ static enum dkv_rc connect_anew(struct dkv_provider *self, const struct dkv_call
     return DKV_OK;
 }
 
-enum dkv_rc dkv_p11_connect_with(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_p11_login_options *options,
-                                 struct dkv_error *err)
+enum dkv_rc dkv_p11_connect_with(struct dkv_provider *self, const struct dkv_call *call,
+                                 const struct dkv_p11_login_options *options, struct dkv_error *err)
 {
     DKV_TRY(check_process(self, err));
     if (self->is_connected && !options->is_deliberate) {
@@ -102,7 +104,8 @@ enum dkv_rc dkv_p11_connect(struct dkv_provider *self, const struct dkv_call *ca
     return dkv_p11_connect_with(self, call, &ordinary, err);
 }
 
-enum dkv_rc dkv_p11_reconnect(struct dkv_provider *self, const struct dkv_call *call, uint64_t generation, struct dkv_error *err)
+enum dkv_rc dkv_p11_reconnect(struct dkv_provider *self, const struct dkv_call *call, uint64_t generation,
+                              struct dkv_error *err)
 {
     DKV_P11_HOLD(&self->lock);
     if (self->generation == generation) {

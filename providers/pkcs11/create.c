@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making a CMK in the token. CKA_ID is 16 random bytes, looked for before and counted after, since a token may replace a key of the
- * same CKA_ID (NSS does). The template asks for all that a CMK must be; a token that refuses attributes is asked again with fewer, and what
- * it made is read back and judged, so what was left out shows as a finding. A key that is judged unfit is taken away again: nothing was
- * wrapped under it yet.
- * Locks: the instance's, and a state lock, so that one label isn't given twice by two processes. */
+/* Making a CMK in the token. CKA_ID is 16 random bytes, looked for before and counted after, since a token may replace
+ * a key of the same CKA_ID (NSS does). The template asks for all that a CMK must be; a token that refuses attributes is
+ * asked again with fewer, and what it made is read back and judged, so what was left out shows as a finding. A key that
+ * is judged unfit is taken away again: nothing was wrapped under it yet. Locks: the instance's, and a state lock, so
+ * that one label isn't given twice by two processes. */
 #include "providers/pkcs11/internal.h"
 
 #include <stdio.h>
@@ -37,7 +37,8 @@ static const char *const left_out[N_LEVELS] = {
 static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 static CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY;
 
-static const CK_ATTRIBUTE_TYPE all_usages[] = {CKA_SIGN, CKA_VERIFY, CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP, CKA_DERIVE};
+static const CK_ATTRIBUTE_TYPE all_usages[] = {CKA_SIGN, CKA_VERIFY, CKA_ENCRYPT, CKA_DECRYPT,
+                                               CKA_WRAP, CKA_UNWRAP, CKA_DERIVE};
 
 static bool is_needed(const struct dkv_p11_profile *profile, CK_ATTRIBUTE_TYPE usage)
 {
@@ -96,8 +97,8 @@ static CK_RV generate(struct creation *creation, CK_OBJECT_HANDLE *ret)
 static enum dkv_rc count_id(const struct creation *creation, CK_ULONG *ret, struct dkv_error *err)
 {
     CK_OBJECT_HANDLE found[2];
-    return dkv_p11_find_id(creation->self, creation->session, dkv_span(creation->id, sizeof(creation->id)), found, DKV_COUNT(found), ret,
-                           err);
+    return dkv_p11_find_id(creation->self, creation->session, dkv_span(creation->id, sizeof(creation->id)), found,
+                           DKV_COUNT(found), ret, err);
 }
 
 /* An id of its own for each try, so that what a failed one may have left can't be taken for what a later one made. */
@@ -106,7 +107,8 @@ static enum dkv_rc new_id(struct creation *creation, struct dkv_error *err)
     CK_ULONG n = 0;
     DKV_TRY(dkv_random(creation->id, sizeof(creation->id), err));
     DKV_TRY(count_id(creation, &n, err));
-    DKV_CHECK(n == 0, err, DKV_E_INTERNAL, "token %s claims to have a key under a CKA_ID just drawn at random", creation->self->token.label);
+    DKV_CHECK(n == 0, err, DKV_E_INTERNAL, "token %s claims to have a key under a CKA_ID just drawn at random",
+              creation->self->token.label);
     return DKV_OK;
 }
 
@@ -161,7 +163,8 @@ static enum dkv_rc generate_some_way(struct creation *creation, CK_OBJECT_HANDLE
             break;
         }
     }
-    return dkv_p11_fail(err, rv, "token %s: C_GenerateKey of a CMK of profile %s", creation->self->token.label, creation->profile->name);
+    return dkv_p11_fail(err, rv, "token %s: C_GenerateKey of a CMK of profile %s", creation->self->token.label,
+                        creation->profile->name);
 }
 
 /* ---- Before and after ---- */
@@ -172,7 +175,8 @@ static enum dkv_rc check_label(const struct creation *creation, struct dkv_error
     CK_ULONG n = 0;
     CK_ATTRIBUTE attributes[] = {{CKA_CLASS, &secret_key, sizeof(secret_key)},
                                  {CKA_LABEL, (void *)(uintptr_t)creation->label, strlen(creation->label)}};
-    DKV_TRY(dkv_p11_find(creation->self, creation->session, attributes, DKV_COUNT(attributes), found, DKV_COUNT(found), &n, err));
+    DKV_TRY(dkv_p11_find(creation->self, creation->session, attributes, DKV_COUNT(attributes), found, DKV_COUNT(found),
+                         &n, err));
     DKV_CHECK(n == 0, err, DKV_E_CONFLICT, "token %s has a key with the label %s already: choose another label",
               creation->self->token.label, creation->label);
     return DKV_OK;
@@ -199,7 +203,8 @@ static void tell_left_out(const struct creation *creation, struct dkv_cmk_info *
     }
     struct dkv_finding *finding = &info->findings[info->n_findings++];
     *finding = (struct dkv_finding){.check = "template", .ok = false};
-    (void)snprintf(finding->detail, sizeof(finding->detail), "the token took the key only without %s", left_out[creation->level]);
+    (void)snprintf(finding->detail, sizeof(finding->detail), "the token took the key only without %s",
+                   left_out[creation->level]);
 }
 
 static enum dkv_rc judge_made(const struct creation *creation, struct dkv_cmk_info *info, struct dkv_error *err)
@@ -213,8 +218,8 @@ static enum dkv_rc judge_made(const struct creation *creation, struct dkv_cmk_in
     while (i < info->n_findings && !info->findings[i].refuses) {
         i++;
     }
-    return dkv_fail(err, DKV_E_POLICY, "token %s didn't make the CMK as asked (%s), so it was removed again", creation->self->token.label,
-                    i < info->n_findings ? info->findings[i].detail : "attributes");
+    return dkv_fail(err, DKV_E_POLICY, "token %s didn't make the CMK as asked (%s), so it was removed again",
+                    creation->self->token.label, i < info->n_findings ? info->findings[i].detail : "attributes");
 }
 
 static enum dkv_rc make(struct creation *creation, struct dkv_cmk_info *info, struct dkv_error *err)
@@ -237,7 +242,8 @@ static enum dkv_rc choose_profile(const struct dkv_provider *self, const char *n
     DKV_CLEANUP(dkv_freep) CK_MECHANISM_TYPE *offered = NULL;
     CK_ULONG n = 0;
     const struct dkv_p11_profile *named = name != NULL ? dkv_p11_profile_by_name(name) : NULL;
-    DKV_CHECK(name == NULL || named != NULL, err, DKV_E_INVALID, "there is no wrap profile %s: hmac-derive and aes-gcm are the ones", name);
+    DKV_CHECK(name == NULL || named != NULL, err, DKV_E_INVALID,
+              "there is no wrap profile %s: hmac-derive and aes-gcm are the ones", name);
     DKV_TRY(dkv_p11_mechanisms(self->functions, self->token.slot, &offered, &n, err));
     for (size_t i = 0; dkv_p11_profiles[i] != NULL; i++) {
         const struct dkv_p11_profile *profile = dkv_p11_profiles[i];
@@ -281,13 +287,14 @@ static enum dkv_rc check_request(const struct dkv_cmk_request *request, struct d
     DKV_CHECK(strncmp(request->label, "id:", 3) != 0 && strncmp(request->label, "pkcs11:", 7) != 0, err, DKV_E_INVALID,
               "a CMK's label doesn't start with id: or pkcs11:");
     for (const char *at = request->label; *at != '\0'; at++) {
-        DKV_CHECK((unsigned char)*at >= 0x20 && *at != 0x7f, err, DKV_E_INVALID, "a CMK's label has no control characters");
+        DKV_CHECK((unsigned char)*at >= 0x20 && *at != 0x7f, err, DKV_E_INVALID,
+                  "a CMK's label has no control characters");
     }
     return dkv_p11_reference_parse(request->label, DKV_E_INVALID, &parsed, err);
 }
 
-enum dkv_rc dkv_p11_create(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk_request *request,
-                           struct dkv_cmk_info *ret, struct dkv_error *err)
+enum dkv_rc dkv_p11_create(struct dkv_provider *self, const struct dkv_call *call,
+                           const struct dkv_cmk_request *request, struct dkv_cmk_info *ret, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_freep) struct dkv_cmk_info *info = dkv_calloc(1, sizeof(*info));
     struct creation creation = {.self = self, .label = request->label};

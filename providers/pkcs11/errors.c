@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One table from CK_RV to a name and a class. The class says what the code means of a call in general; where a call gives it another
- * meaning (a failed decryption), the caller judges first. No state, no lock. */
+/* One table from CK_RV to a name and a class. The class says what the code means of a call in general; where a call
+ * gives it another meaning (a failed decryption), the caller judges first. No state, no lock. */
 #include "providers/pkcs11/internal.h"
 
 #include <stdarg.h>
@@ -13,8 +13,14 @@ struct row {
     enum dkv_p11_trouble trouble;
 };
 
-#define ROW(name, rc) {CKR_##name, "CKR_" #name, DKV_E_##rc, DKV_P11_TROUBLE_NONE}
-#define LOST(name, rc) {CKR_##name, "CKR_" #name, DKV_E_##rc, DKV_P11_TROUBLE_CONNECTION}
+#define ROW(name, rc)                                                                                                  \
+    {                                                                                                                  \
+        CKR_##name, "CKR_" #name, DKV_E_##rc, DKV_P11_TROUBLE_NONE                                                     \
+    }
+#define LOST(name, rc)                                                                                                 \
+    {                                                                                                                  \
+        CKR_##name, "CKR_" #name, DKV_E_##rc, DKV_P11_TROUBLE_CONNECTION                                               \
+    }
 
 static const struct row rows[] = {
     ROW(CANCEL, CANCELLED),
@@ -61,7 +67,7 @@ static const struct row rows[] = {
     ROW(PIN_EXPIRED, AUTH),
     ROW(PIN_LOCKED, AUTH),
     LOST(SESSION_CLOSED, TRANSIENT),
-    ROW(SESSION_COUNT, RESOURCE),
+    ROW(SESSION_COUNT, TRANSIENT),
     LOST(SESSION_HANDLE_INVALID, TRANSIENT),
     ROW(SESSION_PARALLEL_NOT_SUPPORTED, INTERNAL),
     ROW(SESSION_READ_ONLY, INTERNAL),

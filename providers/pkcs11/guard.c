@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guard remembers in the state folder which PIN source failed with which token, so that cron, restarts and twenty processes with one
- * wrong PIN make one attempt together, not as many as lock the token.
- * Invariant: the memory is written before a PIN is sent and taken back when it was right, so a process that dies in between leaves it
- * behind. Lock: the caller holds the token's state lock from check to clear. Nothing is derived from a PIN. */
+/* The guard remembers in the state folder which PIN source failed with which token, so that cron, restarts and twenty
+ * processes with one wrong PIN make one attempt together, not as many as lock the token. Invariant: the memory is
+ * written before a PIN is sent and taken back when it was right, so a process that dies in between leaves it behind.
+ * Lock: the caller holds the token's state lock from check to clear. Nothing is derived from a PIN. */
 #include "providers/pkcs11/internal.h"
 
 /* No state folder, no PIN: without memory each start would be an attempt. */
@@ -16,7 +16,8 @@ static enum dkv_rc fail_state(enum dkv_rc rc, struct dkv_error *err)
 }
 
 /* The record, empty when there is none. */
-static enum dkv_rc get(const struct dkv_provider *self, const struct dkv_p11_pin_source *source, struct dkv_buf *ret, struct dkv_error *err)
+static enum dkv_rc get(const struct dkv_provider *self, const struct dkv_p11_pin_source *source, struct dkv_buf *ret,
+                       struct dkv_error *err)
 {
     struct dkv_error own = {0};
     const enum dkv_rc rc = self->host->state_get(self->host, source->key, ret, &own);
@@ -30,13 +31,16 @@ static enum dkv_rc get(const struct dkv_provider *self, const struct dkv_p11_pin
     return rc == DKV_OK ? DKV_OK : fail_state(rc, err);
 }
 
-enum dkv_rc dkv_p11_guard_check(const struct dkv_provider *self, const struct dkv_p11_pin_source *source, struct dkv_error *err)
+enum dkv_rc dkv_p11_guard_check(const struct dkv_provider *self, const struct dkv_p11_pin_source *source,
+                                struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf record = {0};
     DKV_TRY(get(self, source, &record, err));
-    const bool is_remembered = record.len > 0 && dkv_span_equal(dkv_span_buf(&record), dkv_span_str(source->fingerprint));
+    const bool is_remembered =
+        record.len > 0 && dkv_span_equal(dkv_span_buf(&record), dkv_span_str(source->fingerprint));
     DKV_CHECK(!is_remembered, err, DKV_E_POLICY,
-              "token %s has refused the PIN from %s before, and it hasn't changed since: it isn't sent again, so that the token doesn't "
+              "token %s has refused the PIN from %s before, and it hasn't changed since: it isn't sent again, so that "
+              "the token doesn't "
               "lock; correct the PIN, or try this one once more with `dekvault token login %s --once`",
               self->token.label, source->name, self->settings->id);
     return DKV_OK;
@@ -55,12 +59,14 @@ static enum dkv_rc put(const struct dkv_provider *self, const struct dkv_p11_pin
     return rc == DKV_OK ? DKV_OK : fail_state(rc, err);
 }
 
-enum dkv_rc dkv_p11_guard_arm(const struct dkv_provider *self, const struct dkv_p11_pin_source *source, struct dkv_error *err)
+enum dkv_rc dkv_p11_guard_arm(const struct dkv_provider *self, const struct dkv_p11_pin_source *source,
+                              struct dkv_error *err)
 {
     return put(self, source, dkv_span_str(source->fingerprint), err);
 }
 
-enum dkv_rc dkv_p11_guard_clear(const struct dkv_provider *self, const struct dkv_p11_pin_source *source, struct dkv_error *err)
+enum dkv_rc dkv_p11_guard_clear(const struct dkv_provider *self, const struct dkv_p11_pin_source *source,
+                                struct dkv_error *err)
 {
     return put(self, source, dkv_span(NULL, 0), err);
 }

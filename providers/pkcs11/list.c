@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `token list`: what is plugged in, in the modules of the provider file and in those registered with p11-kit. Nobody logs in. No state;
- * the modules have their own lock. */
+/* `token list`: what is plugged in, in the modules of the provider file and in those registered with p11-kit. Nobody
+ * logs in. No state; the modules have their own lock. */
 #include "providers/pkcs11/internal.h"
 
 #include <limits.h>
@@ -54,8 +54,8 @@ static const char *why_unusable(CK_FUNCTION_LIST *functions, const struct dkv_p1
     return can_hold_cmks(functions, token->slot) ? "" : "it has neither CKM_SHA256_HMAC nor CKM_AES_GCM";
 }
 
-static enum dkv_rc visit_slot(const struct listing *listing, const char *path, CK_FUNCTION_LIST *functions, CK_SLOT_ID slot,
-                              struct dkv_error *err)
+static enum dkv_rc visit_slot(const struct listing *listing, const char *path, CK_FUNCTION_LIST *functions,
+                              CK_SLOT_ID slot, struct dkv_error *err)
 {
     CK_TOKEN_INFO info = {0};
     struct dkv_p11_token token = {0};
@@ -63,20 +63,29 @@ static enum dkv_rc visit_slot(const struct listing *listing, const char *path, C
     if (rv == CKR_OK) {
         dkv_p11_token_describe(&info, slot, &token);
     }
-    const char *reason = rv == CKR_OK ? why_unusable(functions, &token)
-                         : rv == CKR_TOKEN_NOT_PRESENT ? "there is no token in the slot" : dkv_p11_rv_name(rv);
-    const struct dkv_token_info shown = {.module = path, .label = token.label, .serial = token.serial, .manufacturer = token.manufacturer,
-                                         .model = token.model, .usable = reason[0] == '\0', .reason = reason};
+    const char *reason = rv == CKR_OK                  ? why_unusable(functions, &token)
+                         : rv == CKR_TOKEN_NOT_PRESENT ? "there is no token in the slot"
+                                                       : dkv_p11_rv_name(rv);
+    const struct dkv_token_info shown = {.module = path,
+                                         .label = token.label,
+                                         .serial = token.serial,
+                                         .manufacturer = token.manufacturer,
+                                         .model = token.model,
+                                         .usable = reason[0] == '\0',
+                                         .reason = reason};
     return listing->visit(listing->arg, &shown, err);
 }
 
-static enum dkv_rc visit_unusable(const struct listing *listing, const char *path, const char *reason, struct dkv_error *err)
+static enum dkv_rc visit_unusable(const struct listing *listing, const char *path, const char *reason,
+                                  struct dkv_error *err)
 {
-    const struct dkv_token_info shown = {.module = path, .label = "", .serial = "", .manufacturer = "", .model = "", .reason = reason};
+    const struct dkv_token_info shown = {
+        .module = path, .label = "", .serial = "", .manufacturer = "", .model = "", .reason = reason};
     return listing->visit(listing->arg, &shown, err);
 }
 
-static enum dkv_rc visit_slots(const struct listing *listing, const char *path, CK_FUNCTION_LIST *functions, struct dkv_error *err)
+static enum dkv_rc visit_slots(const struct listing *listing, const char *path, CK_FUNCTION_LIST *functions,
+                               struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_freep) CK_SLOT_ID *slots = NULL;
     struct dkv_error own = {0};
@@ -131,7 +140,8 @@ static enum dkv_rc visit_registered(struct listing *listing, CK_FUNCTION_LIST *f
     enum dkv_rc rc = DKV_OK;
     if (remember(listing, shown)) {
         const CK_RV rv = p11_kit_module_initialize(functions);
-        rc = rv == CKR_OK ? visit_slots(listing, shown, functions, err) : visit_unusable(listing, shown, dkv_p11_rv_name(rv), err);
+        rc = rv == CKR_OK ? visit_slots(listing, shown, functions, err)
+                          : visit_unusable(listing, shown, dkv_p11_rv_name(rv), err);
         if (rv == CKR_OK) {
             (void)p11_kit_module_finalize(functions);
         }
@@ -155,7 +165,8 @@ static enum dkv_rc visit_all_registered(struct listing *listing, struct dkv_erro
     return rc;
 }
 
-enum dkv_rc dkv_token_list(const struct dkv_module_name *modules, size_t n, dkv_token_visit_fn visit, void *arg, struct dkv_error *err)
+enum dkv_rc dkv_token_list(const struct dkv_module_name *modules, size_t n, dkv_token_visit_fn visit, void *arg,
+                           struct dkv_error *err)
 {
     struct listing listing = {.visit = visit, .arg = arg};
     enum dkv_rc rc = DKV_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The allow-list: the CMKs that an entry names in cmk and cmks, and no others. What text can decide is decided before any contact; a
- * label is looked up in the entry's own token, once a connection. Lock: the instance's. */
+/* The allow-list: the CMKs that an entry names in cmk and cmks, and no others. What text can decide is decided before
+ * any contact; a label is looked up in the entry's own token, once a connection. Lock: the instance's. */
 #include "providers/pkcs11/internal.h"
 
 static size_t n_settings(const struct dkv_provider_settings *settings)
@@ -26,9 +26,11 @@ enum dkv_rc dkv_p11_listed_open(struct dkv_provider *self, struct dkv_error *err
     }
     self->n_listed = n;
     for (size_t i = 0; i < n; i++) {
-        const enum dkv_rc rc = dkv_p11_reference_parse(setting_at(settings, i), DKV_E_CONFIG, &self->listed[i].reference, err);
+        const enum dkv_rc rc =
+            dkv_p11_reference_parse(setting_at(settings, i), DKV_E_CONFIG, &self->listed[i].reference, err);
         if (rc != DKV_OK) {
-            dkv_error_prefix(err, "%s:%u: %s: ", settings->file, settings->line, i == 0 && settings->cmk != NULL ? "cmk" : "cmks");
+            dkv_error_prefix(err, "%s:%u: %s: ", settings->file, settings->line,
+                             i == 0 && settings->cmk != NULL ? "cmk" : "cmks");
             return rc;
         }
     }
@@ -49,8 +51,8 @@ static enum by_text decide_by_text(const struct dkv_p11_reference *reference, st
 }
 
 /* A label that the token doesn't have (any more) allows nothing and hinders nothing. */
-static enum dkv_rc decide_by_token(struct dkv_provider *self, struct dkv_p11_listed *listed, struct dkv_span id, bool *ret,
-                                   struct dkv_error *err)
+static enum dkv_rc decide_by_token(struct dkv_provider *self, struct dkv_p11_listed *listed, struct dkv_span id,
+                                   bool *ret, struct dkv_error *err)
 {
     struct dkv_error own = {0};
     if (!listed->is_resolved) {
@@ -67,7 +69,8 @@ static enum dkv_rc decide_by_token(struct dkv_provider *self, struct dkv_p11_lis
     return DKV_OK;
 }
 
-enum dkv_rc dkv_p11_is_listed(struct dkv_provider *self, const struct dkv_call *call, struct dkv_span id, bool *ret, struct dkv_error *err)
+enum dkv_rc dkv_p11_is_listed(struct dkv_provider *self, const struct dkv_call *call, struct dkv_span id, bool *ret,
+                              struct dkv_error *err)
 {
     bool is_listed = false, asks = false;
     for (size_t i = 0; i < self->n_listed && !is_listed; i++) {

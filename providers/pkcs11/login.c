@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Logging in without ever locking a token. In this order: the token's flags, the serial, the guard's memory, then, written down
- * beforehand, one C_Login.
- * Locks: the instance's, and the token's state lock around all of it, among all processes that share the state folder. */
+/* Logging in without ever locking a token. In this order: the token's flags, the serial, the guard's memory, then,
+ * written down beforehand, one C_Login. Locks: the instance's, and the token's state lock around all of it, among all
+ * processes that share the state folder. */
 #include "providers/pkcs11/internal.h"
 
 #include <stdio.h>
@@ -31,11 +31,13 @@ static enum dkv_rc check_flags(const struct attempt *attempt, struct dkv_error *
     const struct dkv_provider *self = attempt->self;
     const CK_FLAGS flags = self->token.flags;
     const char *label = self->token.label;
-    DKV_CHECK((flags & CKF_USER_PIN_INITIALIZED) != 0, err, DKV_E_CONFIG, "token %s has no user PIN yet: set one with its own tools", label);
-    DKV_CHECK((flags & CKF_USER_PIN_LOCKED) == 0, err, DKV_E_POLICY, "the PIN of token %s is locked: its security officer must reset it",
-              label);
+    DKV_CHECK((flags & CKF_USER_PIN_INITIALIZED) != 0, err, DKV_E_CONFIG,
+              "token %s has no user PIN yet: set one with its own tools", label);
+    DKV_CHECK((flags & CKF_USER_PIN_LOCKED) == 0, err, DKV_E_POLICY,
+              "the PIN of token %s is locked: its security officer must reset it", label);
     DKV_CHECK((flags & CKF_USER_PIN_FINAL_TRY) == 0, err, DKV_E_POLICY,
-              "token %s has one try left before its PIN locks: it isn't taken; log in once with the token's own tools", label);
+              "token %s has one try left before its PIN locks: it isn't taken; log in once with the token's own tools",
+              label);
     DKV_CHECK((flags & CKF_USER_PIN_TO_BE_CHANGED) == 0, err, DKV_E_POLICY,
               "the PIN of token %s must be changed first: do that with the token's own tools", label);
     return DKV_OK;
@@ -45,10 +47,12 @@ static enum dkv_rc check_flags(const struct attempt *attempt, struct dkv_error *
 static enum dkv_rc check_count(const struct attempt *attempt, struct dkv_error *err)
 {
     const struct dkv_provider *self = attempt->self;
-    const bool is_proved = attempt->source.fingerprint[0] != '\0' &&
-                           strcmp(self->proved_fingerprint, attempt->source.fingerprint) == 0;
-    DKV_CHECK((self->token.flags & CKF_USER_PIN_COUNT_LOW) == 0 || is_proved || attempt->options->is_deliberate, err, DKV_E_POLICY,
-              "token %s reports a wrong PIN since its last good login: no PIN is sent on a low count; make sure that the PIN is right, then "
+    const bool is_proved =
+        attempt->source.fingerprint[0] != '\0' && strcmp(self->proved_fingerprint, attempt->source.fingerprint) == 0;
+    DKV_CHECK((self->token.flags & CKF_USER_PIN_COUNT_LOW) == 0 || is_proved || attempt->options->is_deliberate, err,
+              DKV_E_POLICY,
+              "token %s reports a wrong PIN since its last good login: no PIN is sent on a low count; make sure that "
+              "the PIN is right, then "
               "run `dekvault token login %s --once`",
               self->token.label, self->settings->id);
     return DKV_OK;
@@ -59,9 +63,17 @@ static enum dkv_rc check_count(const struct attempt *attempt, struct dkv_error *
 /* Codes with which a token says that it didn't look at the PIN. */
 static bool was_not_tried(CK_RV rv)
 {
-    static const CK_RV codes[] = {CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_SESSION_HANDLE_INVALID,
-                                  CKR_SESSION_CLOSED, CKR_SESSION_READ_ONLY_EXISTS, CKR_CRYPTOKI_NOT_INITIALIZED, CKR_TOKEN_NOT_PRESENT,
-                                  CKR_DEVICE_REMOVED, CKR_HOST_MEMORY, CKR_USER_PIN_NOT_INITIALIZED, CKR_FUNCTION_CANCELED};
+    static const CK_RV codes[] = {CKR_USER_ALREADY_LOGGED_IN,
+                                  CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
+                                  CKR_SESSION_HANDLE_INVALID,
+                                  CKR_SESSION_CLOSED,
+                                  CKR_SESSION_READ_ONLY_EXISTS,
+                                  CKR_CRYPTOKI_NOT_INITIALIZED,
+                                  CKR_TOKEN_NOT_PRESENT,
+                                  CKR_DEVICE_REMOVED,
+                                  CKR_HOST_MEMORY,
+                                  CKR_USER_PIN_NOT_INITIALIZED,
+                                  CKR_FUNCTION_CANCELED};
     for (size_t i = 0; i < DKV_COUNT(codes); i++) {
         if (codes[i] == rv) {
             return true;
@@ -72,7 +84,8 @@ static bool was_not_tried(CK_RV rv)
 
 static bool is_pin_refusal(CK_RV rv)
 {
-    return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_EXPIRED || rv == CKR_PIN_LOCKED;
+    return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_EXPIRED ||
+           rv == CKR_PIN_LOCKED;
 }
 
 /* A failure of another kind may have counted as a try; the token's own flags tell. */
@@ -97,7 +110,8 @@ static enum dkv_rc fail_login(struct attempt *attempt, CK_RV rv, struct dkv_erro
     dkv_secret_done(&self->pin);
     self->proved_fingerprint[0] = '\0';
     (void)dkv_p11_fail(err, rv, "token %s refuses the PIN from %s", self->token.label, attempt->source.name);
-    dkv_error_append(err, "; it isn't sent again until it changes or `dekvault token login %s --once` succeeds", self->settings->id);
+    dkv_error_append(err, "; it isn't sent again until it changes or `dekvault token login %s --once` succeeds",
+                     self->settings->id);
     return dkv_p11_rv_class(rv);
 }
 
@@ -109,13 +123,15 @@ static enum dkv_rc succeed(struct attempt *attempt, struct dkv_error *err)
     return dkv_p11_serial_remember(self, attempt->options->accept_serial, err);
 }
 
-/* Somebody else in this process logged in between our look and our call: it proves nothing about the PIN, but the login is there. */
+/* Somebody else in this process logged in between our look and our call: it proves nothing about the PIN, but the login
+ * is there. */
 static enum dkv_rc already_in(struct attempt *attempt, struct dkv_error *err)
 {
     const struct dkv_provider *self = attempt->self;
     DKV_TRY(dkv_p11_guard_clear(self, &attempt->source, err));
     DKV_CHECK(!attempt->options->is_deliberate, err, DKV_E_CONFLICT,
-              "this process is logged in to token %s already, so the PIN wasn't tried: use a process of its own", self->token.label);
+              "this process is logged in to token %s already, so the PIN wasn't tried: use a process of its own",
+              self->token.label);
     return DKV_OK;
 }
 
@@ -130,7 +146,8 @@ static enum dkv_rc send_pin(struct attempt *attempt, struct dkv_error *err)
     return rv == CKR_USER_ALREADY_LOGGED_IN ? already_in(attempt, err) : fail_login(attempt, rv, err);
 }
 
-static enum dkv_rc guarded(struct attempt *attempt, struct dkv_error *err)
+/* All that can refuse without the PIN, so that nobody is asked for it in vain. */
+static enum dkv_rc check_beforehand(struct attempt *attempt, struct dkv_error *err)
 {
     struct dkv_provider *self = attempt->self;
     DKV_TRY(read_flags(self, err));
@@ -139,16 +156,36 @@ static enum dkv_rc guarded(struct attempt *attempt, struct dkv_error *err)
         DKV_TRY(dkv_p11_serial_check(self, err));
     }
     DKV_TRY(dkv_p11_pin_source_of(self, &attempt->source, err));
-    if (!attempt->options->is_deliberate && attempt->source.fingerprint[0] != '\0') {
-        DKV_TRY(dkv_p11_guard_check(self, &attempt->source, err)); /* before anybody is asked in vain */
-        DKV_TRY(check_count(attempt, err));
+    /* A file has no marks before it is read. */
+    if (attempt->options->is_deliberate || attempt->source.fingerprint[0] == '\0') {
+        return DKV_OK;
     }
+    DKV_TRY(dkv_p11_guard_check(self, &attempt->source, err));
+    return check_count(attempt, err);
+}
+
+static enum dkv_rc guarded(struct attempt *attempt, struct dkv_error *err)
+{
+    struct dkv_provider *self = attempt->self;
+    DKV_TRY(check_beforehand(attempt, err));
     DKV_TRY(dkv_p11_pin_read(self, &attempt->source, &attempt->pin, err));
     if (!attempt->options->is_deliberate) {
         DKV_TRY(dkv_p11_guard_check(self, &attempt->source, err));
     }
     DKV_TRY(check_count(attempt, err));
     return send_pin(attempt, err);
+}
+
+/* A person is asked before the lock is taken: a prompt left alone must not keep other processes from logging in. */
+static enum dkv_rc ask(struct attempt *attempt, struct dkv_error *err)
+{
+    if (!dkv_p11_pin_is_to_be_asked(attempt->self)) {
+        return DKV_OK;
+    }
+    DKV_TRY(check_beforehand(attempt, err));
+    const enum dkv_rc rc = dkv_p11_pin_read(attempt->self, &attempt->source, &attempt->pin, err);
+    dkv_secret_done(&attempt->pin); /* the instance keeps it */
+    return rc;
 }
 
 /* ---- The face ---- */
@@ -160,7 +197,8 @@ static bool is_logged_in(const struct dkv_provider *self)
            (info.state == CKS_RO_USER_FUNCTIONS || info.state == CKS_RW_USER_FUNCTIONS);
 }
 
-static enum dkv_rc take_lock(const struct dkv_provider *self, const struct dkv_call *call, int *ret_lock, struct dkv_error *err)
+static enum dkv_rc take_lock(const struct dkv_provider *self, const struct dkv_call *call, int *ret_lock,
+                             struct dkv_error *err)
 {
     char key[48];
     (void)snprintf(key, sizeof(key), "login/%s", self->token.identity);
@@ -175,8 +213,8 @@ static enum dkv_rc take_lock(const struct dkv_provider *self, const struct dkv_c
     return DKV_E_CONFIG;
 }
 
-enum dkv_rc dkv_p11_login(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_p11_login_options *options,
-                          struct dkv_error *err)
+enum dkv_rc dkv_p11_login(struct dkv_provider *self, const struct dkv_call *call,
+                          const struct dkv_p11_login_options *options, struct dkv_error *err)
 {
     struct attempt attempt = {.self = self, .options = options};
     int lock = -1;
@@ -186,6 +224,7 @@ enum dkv_rc dkv_p11_login(struct dkv_provider *self, const struct dkv_call *call
     if (is_logged_in(self) && !options->is_deliberate) {
         return DKV_OK;
     }
+    DKV_TRY(ask(&attempt, err));
     DKV_TRY(take_lock(self, call, &lock, err));
     const enum dkv_rc rc = guarded(&attempt, err);
     dkv_secret_done(&attempt.pin);

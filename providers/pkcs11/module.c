@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PKCS#11 modules of this process, loaded through p11-kit and shared by all that name the same file, since Cryptoki's state belongs to
- * the process: a second C_Initialize with other arguments would change nothing.
- * Invariant: a module in the list is loaded, and initialised in the process `pid`. Lock: list_lock guards list and counts. */
+/* PKCS#11 modules of this process, loaded through p11-kit and shared by all that name the same file, since Cryptoki's
+ * state belongs to the process: a second C_Initialize with other arguments would change nothing. Invariant: a module in
+ * the list is loaded, and initialised in the process `pid`. Lock: list_lock guards list and counts. */
 #include "providers/pkcs11/internal.h"
 
 #include <limits.h>
@@ -45,7 +45,8 @@ static enum dkv_rc initialize(struct dkv_p11_module *module, struct dkv_error *e
     struct initialize_args args = {.standard = {.flags = CKF_OS_LOCKING_OK, .pReserved = module->init}};
     const CK_RV rv = module->functions->C_Initialize(&args.standard);
     if (rv == CKR_ARGUMENTS_BAD) {
-        return dkv_fail(err, DKV_E_CONFIG, "module %s: C_Initialize refuses its arguments (%s): see the module's manual for module-init",
+        return dkv_fail(err, DKV_E_CONFIG,
+                        "module %s: C_Initialize refuses its arguments (%s): see the module's manual for module-init",
                         module->path, module->init != NULL ? "module-init is set" : "module-init isn't set");
     }
     if (rv != CKR_OK) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the PIN comes from. A file is read anew before each login, so that a rotated PIN needs no restart; a descriptor is read once
- * when the provider opens, the terminal asked once when the first login needs it. A PIN is in secret memory only, and of a
- * file's not longer than the login takes. Lock: the instance's. */
+/* Where the PIN comes from. A file is read anew before each login, so that a rotated PIN needs no restart; a descriptor
+ * is read once when the provider opens, the terminal asked once when the first login needs it. A PIN is in secret
+ * memory only, and of a file's not longer than the login takes. Lock: the instance's. */
 #include "providers/pkcs11/internal.h"
 
 #include <inttypes.h>
@@ -28,23 +28,26 @@ static bool asks_by_itself(const struct dkv_provider *self)
 /* ---- Which source, for the guard ---- */
 
 /* By device and inode, not by path: two names of one file are one PIN. */
-static enum dkv_rc name_file(const struct dkv_provider *self, const char *path, struct dkv_p11_pin_source *ret, struct dkv_error *err)
+static enum dkv_rc name_file(const struct dkv_provider *self, const char *path, struct dkv_p11_pin_source *ret,
+                             struct dkv_error *err)
 {
     struct stat info;
     if (stat(path, &info) != 0) {
         return dkv_fail_errno(err, DKV_E_CONFIG, "the PIN file %s can't be read", path);
     }
-    (void)snprintf(ret->key, sizeof(ret->key), "pin/%s/%jx-%jx", self->token.identity, (uintmax_t)info.st_dev, (uintmax_t)info.st_ino);
+    (void)snprintf(ret->key, sizeof(ret->key), "pin/%s/%jx-%jx", self->token.identity, (uintmax_t)info.st_dev,
+                   (uintmax_t)info.st_ino);
     return DKV_OK;
 }
 
-enum dkv_rc dkv_p11_pin_source_of(const struct dkv_provider *self, struct dkv_p11_pin_source *ret, struct dkv_error *err)
+enum dkv_rc dkv_p11_pin_source_of(const struct dkv_provider *self, struct dkv_p11_pin_source *ret,
+                                  struct dkv_error *err)
 {
     struct dkv_p11_pin_source source = {.name = source_text(self)};
     const char *path = file_of(source.name);
     DKV_CHECK(source.name != NULL || asks_by_itself(self), err, DKV_E_CONFIG,
-              "%s:%u: token %s wants a PIN: set pin-source (file:/PATH, fd:N or prompt)", self->settings->file, self->settings->line,
-              self->token.label);
+              "%s:%u: token %s wants a PIN: set pin-source (file:/PATH, fd:N or prompt)", self->settings->file,
+              self->settings->line, self->token.label);
     if (path != NULL) {
         DKV_TRY(name_file(self, path, &source, err));
     } else {
@@ -62,21 +65,23 @@ enum dkv_rc dkv_p11_pin_source_of(const struct dkv_provider *self, struct dkv_p1
 /* ---- Reading ---- */
 
 /* The marks are those of the descriptor that was read, so a file changed meanwhile has other ones. */
-static enum dkv_rc read_file(const struct dkv_provider *self, const char *path, struct dkv_p11_pin_source *source, struct dkv_secret *ret,
-                             struct dkv_error *err)
+static enum dkv_rc read_file(const struct dkv_provider *self, const char *path, struct dkv_p11_pin_source *source,
+                             struct dkv_secret *ret, struct dkv_error *err)
 {
     struct stat info;
     DKV_CLEANUP(dkv_secret_done) struct dkv_secret pin = {0};
-    const enum dkv_rc rc = dkv_secret_file_read(path, self->settings->allow_group_read, DKV_P11_PIN_MAX, &pin, &info, err);
+    const enum dkv_rc rc =
+        dkv_secret_file_read(path, self->settings->allow_group_read, DKV_P11_PIN_MAX, &pin, &info, err);
     DKV_CHECK(rc != DKV_E_NOT_FOUND, err, DKV_E_CONFIG, "there is no PIN file %s", path);
     DKV_TRY(rc);
     pin.len = dkv_secret_trimmed_len(&pin);
     DKV_CHECK(pin.len > 0, err, DKV_E_CONFIG, "the PIN file %s is empty", path);
     (void)snprintf(source->key, sizeof(source->key), "pin/%s/%jx-%jx", self->token.identity, (uintmax_t)info.st_dev,
                    (uintmax_t)info.st_ino);
-    (void)snprintf(source->fingerprint, sizeof(source->fingerprint), "dev %jx ino %jx size %jd mtime %jd.%09ld ctime %jd.%09ld",
-                   (uintmax_t)info.st_dev, (uintmax_t)info.st_ino, (intmax_t)info.st_size, (intmax_t)info.st_mtim.tv_sec,
-                   info.st_mtim.tv_nsec, (intmax_t)info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
+    (void)snprintf(source->fingerprint, sizeof(source->fingerprint),
+                   "dev %jx ino %jx size %jd mtime %jd.%09ld ctime %jd.%09ld", (uintmax_t)info.st_dev,
+                   (uintmax_t)info.st_ino, (intmax_t)info.st_size, (intmax_t)info.st_mtim.tv_sec, info.st_mtim.tv_nsec,
+                   (intmax_t)info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
     dkv_secret_steal(ret, &pin);
     return DKV_OK;
 }
@@ -86,7 +91,8 @@ static enum dkv_rc read_once(struct dkv_provider *self, const char *prompt, stru
     void *memory = NULL;
     size_t len = 0;
     DKV_CLEANUP(dkv_secret_done) struct dkv_secret pin = {0};
-    DKV_TRY(self->host->secret_source_read(self->settings, source_text(self), prompt, DKV_P11_PIN_MAX, &memory, &len, err));
+    DKV_TRY(
+        self->host->secret_source_read(self->settings, source_text(self), prompt, DKV_P11_PIN_MAX, &memory, &len, err));
     const enum dkv_rc rc = dkv_secret_init(&pin, len, err);
     if (rc == DKV_OK) {
         memcpy(pin.data, memory, len);
@@ -104,6 +110,12 @@ enum dkv_rc dkv_p11_pin_open(struct dkv_provider *self, struct dkv_error *err)
     return source != NULL && strncmp(source, "fd:", 3) == 0 ? read_once(self, "", err) : DKV_OK;
 }
 
+bool dkv_p11_pin_is_to_be_asked(const struct dkv_provider *self)
+{
+    const char *source = source_text(self);
+    return source != NULL && strcmp(source, "prompt") == 0 && self->pin.data == NULL && !asks_by_itself(self);
+}
+
 static enum dkv_rc copy_kept(const struct dkv_provider *self, struct dkv_secret *ret, struct dkv_error *err)
 {
     DKV_CHECK(dkv_secret_is_alive(&self->pin), err, DKV_E_INVALID,
@@ -113,7 +125,8 @@ static enum dkv_rc copy_kept(const struct dkv_provider *self, struct dkv_secret 
     return DKV_OK;
 }
 
-enum dkv_rc dkv_p11_pin_read(struct dkv_provider *self, struct dkv_p11_pin_source *source, struct dkv_secret *ret, struct dkv_error *err)
+enum dkv_rc dkv_p11_pin_read(struct dkv_provider *self, struct dkv_p11_pin_source *source, struct dkv_secret *ret,
+                             struct dkv_error *err)
 {
     char prompt[128];
     if (asks_by_itself(self)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The wrap profiles. A CMK has one for life, and its key type in the token says which: never a document, and never keyMaterial, which
- * whoever writes the vault could set. Pure. */
+/* The wrap profiles. A CMK has one for life, and its key type in the token says which: never a document, and never
+ * keyMaterial, which whoever writes the vault could set. Pure. */
 #include "providers/pkcs11/internal.h"
 
 const struct dkv_p11_profile *const dkv_p11_profiles[] = {&dkv_p11_hmac_derive, &dkv_p11_aes_gcm, NULL};
@@ -46,7 +46,8 @@ bool dkv_p11_profile_is_offered(const struct dkv_p11_profile *profile, const CK_
 enum dkv_rc dkv_p11_fail_opening(const struct dkv_p11_use *use, struct dkv_error *err)
 {
     return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT,
-                    "keyMaterial doesn't open with CMK %s: it was changed, it was moved here from another document, or it was wrapped "
+                    "keyMaterial doesn't open with CMK %s: it was changed, it was moved here from another document, or "
+                    "it was wrapped "
                     "under another CMK",
                     use->cmk_name);
 }

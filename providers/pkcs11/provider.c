@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* KMS provider `pkcs11`: CMKs in one token of one PKCS#11 module. The table, its options, opening and closing, and which CMK is meant.
- * Opening reads settings and, where that is the PIN's source, a descriptor; module and token are touched at first use.
- * Locks: internal.h. */
+/* KMS provider `pkcs11`: CMKs in one token of one PKCS#11 module. The table, its options, opening and closing, and
+ * which CMK is meant. Opening reads settings and, where that is the PIN's source, a descriptor; module and token are
+ * touched at first use. Locks: internal.h. */
 #include "providers/pkcs11/internal.h"
 
 #include <stdio.h>
@@ -15,18 +15,22 @@ static const struct dkv_option options[] = {
     [DKV_P11_OPTION_MODULE] = {.name = "module",
                                .type = DKV_OPTION_PATH,
                                .required = true,
-                               .help = "The PKCS#11 module of the token, for instance /usr/lib/softhsm/libsofthsm2.so."},
-    [DKV_P11_OPTION_MODULE_INIT] = {.name = "module-init",
-                                    .type = DKV_OPTION_TEXT,
-                                    .help = "The string that the module wants in C_Initialize (pReserved), if it wants one; NSS does."},
-    [DKV_P11_OPTION_TOKEN] = {.name = "token",
-                              .type = DKV_OPTION_TEXT,
-                              .required = true,
-                              .help = "The token as an RFC 7512 URI, best with its serial: pkcs11:token=LABEL;serial=SERIAL."},
-    [DKV_P11_OPTION_PIN_SOURCE] = {.name = "pin-source",
-                                   .type = DKV_OPTION_SOURCE,
-                                   .choices = pin_sources,
-                                   .help = "Where the token's user PIN is read; not needed where the token wants no login."},
+                               .help =
+                                   "The PKCS#11 module of the token, for instance /usr/lib/softhsm/libsofthsm2.so."},
+    [DKV_P11_OPTION_MODULE_INIT] =
+        {.name = "module-init",
+         .type = DKV_OPTION_TEXT,
+         .help = "The string that the module wants in C_Initialize (pReserved), if it wants one; NSS does."},
+    [DKV_P11_OPTION_TOKEN] =
+        {.name = "token",
+         .type = DKV_OPTION_TEXT,
+         .required = true,
+         .help = "The token as an RFC 7512 URI, best with its serial: pkcs11:token=LABEL;serial=SERIAL."},
+    [DKV_P11_OPTION_PIN_SOURCE] =
+        {.name = "pin-source",
+         .type = DKV_OPTION_SOURCE,
+         .choices = pin_sources,
+         .help = "Where the token's user PIN is read; not needed where the token wants no login."},
 };
 
 /* ---- Opening and closing ---- */
@@ -69,8 +73,8 @@ static enum dkv_rc read_settings(struct dkv_provider *self, struct dkv_error *er
     return dkv_p11_pin_open(self, err);
 }
 
-static enum dkv_rc open_pkcs11(const struct dkv_host *host, const struct dkv_provider_settings *settings, struct dkv_provider **ret,
-                               struct dkv_error *err)
+static enum dkv_rc open_pkcs11(const struct dkv_host *host, const struct dkv_provider_settings *settings,
+                               struct dkv_provider **ret, struct dkv_error *err)
 {
     DKV_CLEANUP(close_pkcs11p) struct dkv_provider *self = dkv_calloc(1, sizeof(*self));
     if (self == NULL) {
@@ -88,8 +92,8 @@ static enum dkv_rc open_pkcs11(const struct dkv_host *host, const struct dkv_pro
 
 /* ---- Which CMK ---- */
 
-static enum dkv_rc make_cmk(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk *from, struct dkv_cmk **ret,
-                            struct dkv_error *err)
+static enum dkv_rc make_cmk(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk *from,
+                            struct dkv_cmk **ret, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_freep) struct dkv_cmk *cmk = dkv_calloc(1, sizeof(*cmk));
     if (cmk == NULL) {
@@ -119,15 +123,15 @@ static enum dkv_rc resolve_document(struct dkv_provider *self, const struct dkv_
     memcpy(wanted.id, parsed.id, parsed.id_len);
     DKV_TRY(make_cmk(self, call, &wanted, &cmk, err));
     DKV_CHECK(cmk->is_listed, err, DKV_E_POLICY,
-              "masterKey names a CMK that %s doesn't list: add id:KEYID to cmks in %s if this key may be used", self->settings->id,
-              self->settings->file);
+              "masterKey names a CMK that %s doesn't list: add id:KEYID to cmks in %s if this key may be used",
+              self->settings->id, self->settings->file);
     *ret = cmk;
     cmk = NULL;
     return DKV_OK;
 }
 
-static enum dkv_rc look_up_label(struct dkv_provider *self, const struct dkv_call *call, struct dkv_p11_reference *reference,
-                                 struct dkv_error *err)
+static enum dkv_rc look_up_label(struct dkv_provider *self, const struct dkv_call *call,
+                                 struct dkv_p11_reference *reference, struct dkv_error *err)
 {
     uint8_t id[DKV_P11_ID_MAX];
     size_t len = 0;
@@ -139,13 +143,13 @@ static enum dkv_rc look_up_label(struct dkv_provider *self, const struct dkv_cal
     return DKV_OK;
 }
 
-static enum dkv_rc resolve_reference(struct dkv_provider *self, const struct dkv_call *call, const char *reference, struct dkv_cmk **ret,
-                                     struct dkv_error *err)
+static enum dkv_rc resolve_reference(struct dkv_provider *self, const struct dkv_call *call, const char *reference,
+                                     struct dkv_cmk **ret, struct dkv_error *err)
 {
     struct dkv_p11_reference parsed = {0};
     if (reference == NULL) {
-        DKV_CHECK(self->settings->cmk != NULL, err, DKV_E_CONFIG, "%s:%u: %s has no cmk: set it, or name a CMK", self->settings->file,
-                  self->settings->line, self->settings->id);
+        DKV_CHECK(self->settings->cmk != NULL, err, DKV_E_CONFIG, "%s:%u: %s has no cmk: set it, or name a CMK",
+                  self->settings->file, self->settings->line, self->settings->id);
         parsed = self->listed[0].reference;
     } else {
         DKV_TRY(dkv_p11_reference_parse(reference, DKV_E_INVALID, &parsed, err));
@@ -160,8 +164,8 @@ static enum dkv_rc resolve_reference(struct dkv_provider *self, const struct dkv
 
 /* ---- About CMKs ---- */
 
-static enum dkv_rc describe(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk *cmk, struct dkv_cmk_info *ret,
-                            struct dkv_error *err)
+static enum dkv_rc describe(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk *cmk,
+                            struct dkv_cmk_info *ret, struct dkv_error *err)
 {
     struct dkv_p11_key key = {0};
     DKV_P11_HOLD(&self->lock);
@@ -170,8 +174,8 @@ static enum dkv_rc describe(struct dkv_provider *self, const struct dkv_call *ca
     return dkv_p11_cmk_describe(self, &key, ret, err);
 }
 
-static enum dkv_rc find_all(struct dkv_provider *self, const struct dkv_call *call, CK_OBJECT_HANDLE **ret, CK_ULONG *ret_n,
-                            struct dkv_error *err)
+static enum dkv_rc find_all(struct dkv_provider *self, const struct dkv_call *call, CK_OBJECT_HANDLE **ret,
+                            CK_ULONG *ret_n, struct dkv_error *err)
 {
     DKV_P11_HOLD(&self->lock);
     DKV_TRY(dkv_p11_connect(self, call, err));
@@ -179,8 +183,8 @@ static enum dkv_rc find_all(struct dkv_provider *self, const struct dkv_call *ca
 }
 
 /* *ret_is_cmk false: a key of another kind, or one without CKA_ID, which no document can name. */
-static enum dkv_rc describe_handle(struct dkv_provider *self, const struct dkv_call *call, CK_OBJECT_HANDLE handle, bool *ret_is_cmk,
-                                   struct dkv_cmk_info *ret, struct dkv_error *err)
+static enum dkv_rc describe_handle(struct dkv_provider *self, const struct dkv_call *call, CK_OBJECT_HANDLE handle,
+                                   bool *ret_is_cmk, struct dkv_cmk_info *ret, struct dkv_error *err)
 {
     struct dkv_p11_key key = {0};
     DKV_P11_HOLD(&self->lock);

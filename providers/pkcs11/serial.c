@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The serial of the token that an entry first logged in to, kept in the state folder: a label can be copied to another token, which
- * would then be sent the PIN. Lock: the caller holds the token's state lock. */
+/* The serial of the token that an entry first logged in to, kept in the state folder: a label can be copied to another
+ * token, which would then be sent the PIN. Lock: the caller holds the token's state lock. */
 #include "providers/pkcs11/internal.h"
 
 /* A serial may be blank, a record may not. */
@@ -32,7 +32,8 @@ enum dkv_rc dkv_p11_serial_check(const struct dkv_provider *self, struct dkv_err
     DKV_TRY(get(self, &seen, err));
     DKV_TRY(written(self, &now, err));
     DKV_CHECK(seen.len == 0 || dkv_span_equal(dkv_span_buf(&seen), dkv_span_buf(&now)), err, DKV_E_POLICY,
-              "token %s has serial %s, not the one of earlier logins: another token may have taken its place, so no PIN is sent; if the "
+              "token %s has serial %s, not the one of earlier logins: another token may have taken its place, so no "
+              "PIN is sent; if the "
               "change is yours, accept it with `dekvault token login %s --once --accept-serial`",
               self->token.label, self->token.serial, self->settings->id);
     return DKV_OK;
@@ -47,6 +48,6 @@ enum dkv_rc dkv_p11_serial_remember(const struct dkv_provider *self, bool replac
     if (seen.len > 0 && (!replace || dkv_span_equal(dkv_span_buf(&seen), dkv_span_buf(&now)))) {
         return DKV_OK;
     }
-    return self->host->state_put(self->host, self->token_key, seen.len > 0 ? dkv_span_buf(&seen) : dkv_span(NULL, 0), dkv_span_buf(&now),
-                                 err);
+    return self->host->state_put(self->host, self->token_key, seen.len > 0 ? dkv_span_buf(&seen) : dkv_span(NULL, 0),
+                                 dkv_span_buf(&now), err);
 }

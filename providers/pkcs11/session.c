@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A bounded pool of sessions: one call uses one session, since a session has one operation at a time.
- * Invariant: n_idle <= n_open <= limit, counting sessions of the current generation only; a session in which a call failed is
- * closed and never used again, as its operation may still be active. Lock: pool->lock, never held across a call into the module that
- * can wait for another session. */
+ * Invariant: n_idle <= n_open <= limit, counting sessions of the current generation only; a session in which a call
+ * failed is closed and never used again, as its operation may still be active. Lock: pool->lock, never held across a
+ * call into the module that can wait for another session. */
 #include "providers/pkcs11/internal.h"
 
 #include <time.h>
@@ -24,8 +24,8 @@ void dkv_p11_pool_done(struct dkv_p11_pool *pool)
     (void)pthread_mutex_destroy(&pool->lock);
 }
 
-enum dkv_rc dkv_p11_session_open(CK_FUNCTION_LIST *functions, const struct dkv_p11_token *token, CK_FLAGS flags, CK_SESSION_HANDLE *ret,
-                                 CK_RV *ret_rv, struct dkv_error *err)
+enum dkv_rc dkv_p11_session_open(CK_FUNCTION_LIST *functions, const struct dkv_p11_token *token, CK_FLAGS flags,
+                                 CK_SESSION_HANDLE *ret, CK_RV *ret_rv, struct dkv_error *err)
 {
     CK_SESSION_HANDLE handle = CK_INVALID_HANDLE;
     const CK_RV rv = functions->C_OpenSession(token->slot, CKF_SERIAL_SESSION | flags, NULL, NULL, &handle);
@@ -66,7 +66,8 @@ static struct timespec from_now(uint32_t ms)
 }
 
 /* An idle session into *ret, or the right to open one (its handle is CK_INVALID_HANDLE then). */
-static enum dkv_rc reserve(struct dkv_p11_pool *pool, uint32_t timeout_ms, struct dkv_p11_session *ret, struct dkv_error *err)
+static enum dkv_rc reserve(struct dkv_p11_pool *pool, uint32_t timeout_ms, struct dkv_p11_session *ret,
+                           struct dkv_error *err)
 {
     const struct timespec until = from_now(timeout_ms);
     int waited = 0;
@@ -75,7 +76,8 @@ static enum dkv_rc reserve(struct dkv_p11_pool *pool, uint32_t timeout_ms, struc
         waited = pthread_cond_timedwait(&pool->given_back, &pool->lock, &until);
     }
     DKV_CHECK(pool->n_idle > 0 || pool->n_open < pool->limit, err, DKV_E_UNREACHABLE,
-              "all %zu sessions with the token stayed busy for %u ms: raise parallel or timeout-ms", pool->limit, timeout_ms);
+              "all %zu sessions with the token stayed busy for %u ms: raise parallel or timeout-ms", pool->limit,
+              timeout_ms);
     ret->generation = pool->generation;
     ret->handle = CK_INVALID_HANDLE;
     if (pool->n_idle > 0) {
@@ -106,8 +108,8 @@ static void shrink(struct dkv_p11_pool *pool, size_t limit)
     }
 }
 
-enum dkv_rc dkv_p11_session_take(struct dkv_provider *self, const struct dkv_call *call, struct dkv_p11_session *ret, CK_RV *ret_rv,
-                                 struct dkv_error *err)
+enum dkv_rc dkv_p11_session_take(struct dkv_provider *self, const struct dkv_call *call, struct dkv_p11_session *ret,
+                                 CK_RV *ret_rv, struct dkv_error *err)
 {
     struct dkv_p11_session session = {0};
     size_t rest = 0;

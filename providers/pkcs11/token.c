@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one token that an entry's URI (RFC 7512) names. A PIN goes to a token that was found here and to no other, so a URI that two
- * tokens match is refused, and so is one with an attribute that we don't know: it might be the one that tells them apart.
- * No state, no lock. */
+/* The one token that an entry's URI (RFC 7512) names. A PIN goes to a token that was found here and to no other, so a
+ * URI that two tokens match is refused, and so is one with an attribute that we don't know: it might be the one that
+ * tells them apart. No state, no lock. */
 #include "providers/pkcs11/internal.h"
 
 #include <stdio.h>
@@ -19,35 +19,43 @@ static bool names_a_token(P11KitUri *uri)
            wanted->manufacturerID[0] != '\0';
 }
 
-static enum dkv_rc judge_uri(P11KitUri *uri, const struct dkv_provider_settings *settings, unsigned line, struct dkv_error *err)
+static enum dkv_rc judge_uri(P11KitUri *uri, const struct dkv_provider_settings *settings, unsigned line,
+                             struct dkv_error *err)
 {
     CK_ULONG n_attributes = 0;
     (void)p11_kit_uri_get_attributes(uri, &n_attributes);
     DKV_CHECK(p11_kit_uri_get_pin_value(uri) == NULL && p11_kit_uri_get_pin_source(uri) == NULL, err, DKV_E_CONFIG,
-              "%s:%u: token: no PIN belongs in the URI: take pin-value or pin-source out of it and use the setting pin-source",
+              "%s:%u: token: no PIN belongs in the URI: take pin-value or pin-source out of it and use the setting "
+              "pin-source",
               settings->file, line);
     DKV_CHECK(p11_kit_uri_get_module_path(uri) == NULL && p11_kit_uri_get_module_name(uri) == NULL, err, DKV_E_CONFIG,
-              "%s:%u: token: no module belongs in the URI: take module-path or module-name out of it and use the setting module",
+              "%s:%u: token: no module belongs in the URI: take module-path or module-name out of it and use the "
+              "setting module",
               settings->file, line);
     DKV_CHECK(!p11_kit_uri_any_unrecognized(uri), err, DKV_E_CONFIG,
-              "%s:%u: token: the URI has an attribute that RFC 7512 doesn't know, so no token can match it", settings->file, line);
+              "%s:%u: token: the URI has an attribute that RFC 7512 doesn't know, so no token can match it",
+              settings->file, line);
     DKV_CHECK(n_attributes == 0, err, DKV_E_CONFIG,
-              "%s:%u: token: the URI names an object; name the token alone here, and the CMK in the setting cmk", settings->file, line);
+              "%s:%u: token: the URI names an object; name the token alone here, and the CMK in the setting cmk",
+              settings->file, line);
     DKV_CHECK(names_a_token(uri), err, DKV_E_CONFIG,
-              "%s:%u: token: the URI must say which token, for instance pkcs11:token=LABEL;serial=SERIAL", settings->file, line);
+              "%s:%u: token: the URI must say which token, for instance pkcs11:token=LABEL;serial=SERIAL",
+              settings->file, line);
     return DKV_OK;
 }
 
-enum dkv_rc dkv_p11_token_uri_parse(const struct dkv_provider_settings *settings, const struct dkv_value *token, P11KitUri **ret,
-                                    struct dkv_error *err)
+enum dkv_rc dkv_p11_token_uri_parse(const struct dkv_provider_settings *settings, const struct dkv_value *token,
+                                    P11KitUri **ret, struct dkv_error *err)
 {
     DKV_CLEANUP(p11_kit_uri_freep) P11KitUri *uri = p11_kit_uri_new();
     if (uri == NULL) {
         return dkv_fail_memory(err);
     }
     /* The URI isn't repeated: somebody may have written a PIN into it. */
-    const int result = token->text != NULL ? p11_kit_uri_parse(token->text, P11_KIT_URI_FOR_ANY, uri) : P11_KIT_URI_BAD_SCHEME;
-    DKV_CHECK(result == P11_KIT_URI_OK, err, DKV_E_CONFIG, "%s:%u: token is no PKCS#11 URI (RFC 7512): %s", settings->file, token->line,
+    const int result =
+        token->text != NULL ? p11_kit_uri_parse(token->text, P11_KIT_URI_FOR_ANY, uri) : P11_KIT_URI_BAD_SCHEME;
+    DKV_CHECK(result == P11_KIT_URI_OK, err, DKV_E_CONFIG, "%s:%u: token is no PKCS#11 URI (RFC 7512): %s",
+              settings->file, token->line,
               result == P11_KIT_URI_BAD_SCHEME ? "it must start with pkcs11:" : p11_kit_uri_message(result));
     DKV_TRY(judge_uri(uri, settings, token->line, err));
     *ret = uri;
@@ -99,7 +107,8 @@ void dkv_p11_token_describe(const CK_TOKEN_INFO *info, CK_SLOT_ID slot, struct d
 #define LIST_TRIES 4
 #define LIST_MAX 65536
 
-enum dkv_rc dkv_p11_slots(CK_FUNCTION_LIST *functions, CK_BBOOL with_token, CK_SLOT_ID **ret, CK_ULONG *ret_n, struct dkv_error *err)
+enum dkv_rc dkv_p11_slots(CK_FUNCTION_LIST *functions, CK_BBOOL with_token, CK_SLOT_ID **ret, CK_ULONG *ret_n,
+                          struct dkv_error *err)
 {
     CK_RV rv = CKR_BUFFER_TOO_SMALL;
     for (int i = 0; i < LIST_TRIES && rv == CKR_BUFFER_TOO_SMALL; i++) {
@@ -124,7 +133,8 @@ enum dkv_rc dkv_p11_slots(CK_FUNCTION_LIST *functions, CK_BBOOL with_token, CK_S
     return dkv_p11_fail(err, rv, "C_GetSlotList");
 }
 
-enum dkv_rc dkv_p11_mechanisms(CK_FUNCTION_LIST *functions, CK_SLOT_ID slot, CK_MECHANISM_TYPE **ret, CK_ULONG *ret_n, struct dkv_error *err)
+enum dkv_rc dkv_p11_mechanisms(CK_FUNCTION_LIST *functions, CK_SLOT_ID slot, CK_MECHANISM_TYPE **ret, CK_ULONG *ret_n,
+                               struct dkv_error *err)
 {
     CK_RV rv = CKR_BUFFER_TOO_SMALL;
     for (int i = 0; i < LIST_TRIES && rv == CKR_BUFFER_TOO_SMALL; i++) {
@@ -159,7 +169,8 @@ static bool slot_matches(CK_FUNCTION_LIST *functions, P11KitUri *uri, CK_SLOT_ID
     if (wanted != (CK_SLOT_ID)-1 && wanted != slot) {
         return false;
     }
-    if (functions->C_GetSlotInfo(slot, &slot_info) != CKR_OK || functions->C_GetTokenInfo(slot, &token_info) != CKR_OK) {
+    if (functions->C_GetSlotInfo(slot, &slot_info) != CKR_OK ||
+        functions->C_GetTokenInfo(slot, &token_info) != CKR_OK) {
         return false;
     }
     if ((token_info.flags & CKF_TOKEN_INITIALIZED) == 0 || !p11_kit_uri_match_slot_info(uri, &slot_info) ||
@@ -190,11 +201,13 @@ enum dkv_rc dkv_p11_token_find(CK_FUNCTION_LIST *functions, P11KitUri *uri, cons
         n_found += slot_matches(functions, uri, slots[i], &found[n_found]) ? 1 : 0;
     }
     DKV_CHECK(n_found > 0, err, DKV_E_UNREACHABLE,
-              "no token matches the URI of %s: it isn't plugged in or its service is down, or the URI is wrong (dekvault token list "
+              "no token matches the URI of %s: it isn't plugged in or its service is down, or the URI is wrong "
+              "(dekvault token list "
               "shows what is there)",
               id);
     DKV_CHECK(n_found == 1, err, DKV_E_CONFIG,
-              "two tokens match the URI of %s (%s, serial %s, and %s, serial %s), so the PIN goes to neither: add ;serial=... to the "
+              "two tokens match the URI of %s (%s, serial %s, and %s, serial %s), so the PIN goes to neither: add "
+              ";serial=... to the "
               "setting token",
               id, found[0].label, found[0].serial, found[1].label, found[1].serial);
     *ret = found[0];

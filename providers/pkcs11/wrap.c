@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Batches of wraps and unwraps: each item takes the way connect, bind, session, profile. Where that fails because session, handle or
- * login were lost, it is taken once more on a new connection. Lock: the instance's while binding, none while the token works. */
+/* Batches of wraps and unwraps: each item takes the way connect, bind, session, profile. Where that fails because
+ * session, handle or login were lost, it is taken once more on a new connection. Lock: the instance's while binding,
+ * none while the token works. */
 #include "providers/pkcs11/internal.h"
 
 #include "base/crypto.h"
@@ -14,20 +15,32 @@ struct job {
 
 /* ---- One item ---- */
 
+static enum dkv_rc check_listed(const struct job *job, struct dkv_error *err)
+{
+    const struct dkv_provider_settings *settings = job->self->settings;
+    char hex[2 * DKV_P11_ID_MAX + 1];
+    if (job->item->cmk->is_listed) {
+        return DKV_OK;
+    }
+    dkv_to_hex(dkv_span(job->item->cmk->id, job->item->cmk->id_len), hex);
+    return dkv_fail(err, DKV_E_POLICY, "CMK %s isn't in cmk or cmks of %s, so it isn't used: add id:%s there first (%s:%u)",
+                    hex, settings->id, hex, settings->file, settings->line);
+}
+
 /* A document's context is its _id and a check record's is empty: neither can be made to look like the other. */
 static enum dkv_rc check_item(const struct job *job, struct dkv_error *err)
 {
     const struct dkv_wrap_item *item = job->item;
-    const bool is_check_record = job->call->purpose == DKV_PURPOSE_CHECK;
+    const size_t context_len = job->call->purpose == DKV_PURPOSE_CHECK ? 0 : 16;
     DKV_TRY(dkv_p11_check_call(job->self, job->call, err));
-    DKV_CHECK(item->cmk->is_listed, err, DKV_E_POLICY,
-              "this CMK isn't in cmk or cmks of %s (%s:%u), so it isn't used: add it there first", job->self->settings->id,
-              job->self->settings->file, job->self->settings->line);
-    DKV_CHECK(item->context.len == (is_check_record ? 0 : 16), err, DKV_E_INVALID, "the context of a wrap is a document's _id of 16 bytes, not %zu",
+    DKV_TRY(check_listed(job, err));
+    DKV_CHECK(item->context.len == context_len, err, DKV_E_INVALID,
+              "the context of a wrap is a document's _id of 16 bytes, or none for a check record, not %zu bytes",
               item->context.len);
-    DKV_CHECK(!job->is_wrap || item->input.len == DKV_DEK_BYTES, err, DKV_E_INVALID, "a data key is %u bytes long, not %zu", DKV_DEK_BYTES,
-              item->input.len);
-    DKV_CHECK(job->is_wrap || item->output_capacity >= DKV_DEK_BYTES, err, DKV_E_INVALID, "there is no room for a data key");
+    DKV_CHECK(!job->is_wrap || item->input.len == DKV_DEK_BYTES, err, DKV_E_INVALID,
+              "a data key is %u bytes long, not %zu", DKV_DEK_BYTES, item->input.len);
+    DKV_CHECK(job->is_wrap || item->output_capacity >= DKV_DEK_BYTES, err, DKV_E_INVALID,
+              "there is no room for a data key");
     return DKV_OK;
 }
 
@@ -50,12 +63,13 @@ static enum dkv_rc use(const struct job *job, const struct dkv_p11_key *key, CK_
         .functions = self->functions,
         .session = session.handle,
         .key = key->handle,
-        .cmk_name = key->label,
+        .cmk_name = key->name,
         .binding = {.is_check_record = job->call->purpose == DKV_PURPOSE_CHECK,
                     .key_id = dkv_span(key->id, key->id_len),
                     .context = job->item->context},
     };
-    const enum dkv_rc rc = job->is_wrap ? key->profile->wrap(&use, job->item, err) : key->profile->unwrap(&use, job->item, err);
+    const enum dkv_rc rc =
+        job->is_wrap ? key->profile->wrap(&use, job->item, err) : key->profile->unwrap(&use, job->item, err);
     dkv_p11_session_give(self, &session, rc == DKV_OK);
     *ret_rv = use.rv;
     return rc;
@@ -119,8 +133,8 @@ enum dkv_rc dkv_p11_wrap(struct dkv_provider *self, const struct dkv_call *call,
     return each(&job, items, n, err);
 }
 
-enum dkv_rc dkv_p11_unwrap(struct dkv_provider *self, const struct dkv_call *call, struct dkv_wrap_item *items, size_t n,
-                           struct dkv_error *err)
+enum dkv_rc dkv_p11_unwrap(struct dkv_provider *self, const struct dkv_call *call, struct dkv_wrap_item *items,
+                           size_t n, struct dkv_error *err)
 {
     struct job job = {.self = self, .call = call, .is_wrap = false};
     return each(&job, items, n, err);
@@ -128,7 +142,8 @@ enum dkv_rc dkv_p11_unwrap(struct dkv_provider *self, const struct dkv_call *cal
 
 /* ---- Health: the CMK of new keys wraps and opens again ---- */
 
-static enum dkv_rc round_trip(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk *cmk, struct dkv_error *err)
+static enum dkv_rc round_trip(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk *cmk,
+                              struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_secret_done) struct dkv_secret dek = {0};
     DKV_CLEANUP(dkv_secret_done) struct dkv_secret again = {0};
@@ -138,12 +153,14 @@ static enum dkv_rc round_trip(struct dkv_provider *self, const struct dkv_call *
     DKV_TRY(dkv_secret_init(&dek, DKV_DEK_BYTES, err));
     DKV_TRY(dkv_secret_init(&again, DKV_DEK_BYTES, err));
     DKV_TRY(dkv_random(dek.data, dek.len, err));
-    struct dkv_wrap_item in = {.cmk = cmk, .input = dkv_secret_view(&dek), .output = material, .output_capacity = sizeof(material)};
+    struct dkv_wrap_item in = {
+        .cmk = cmk, .input = dkv_secret_view(&dek), .output = material, .output_capacity = sizeof(material)};
     DKV_TRY(dkv_p11_wrap(self, &as_check, &in, 1, err));
     struct dkv_wrap_item out = {
         .cmk = cmk, .input = dkv_span(material, in.output_len), .output = again.data, .output_capacity = again.len};
     DKV_TRY(dkv_p11_unwrap(self, &as_check, &out, 1, err));
-    DKV_CHECK(dkv_equal_ct(dek.data, again.data, DKV_DEK_BYTES), err, DKV_E_INTERNAL, "a wrapped key came back as another one");
+    DKV_CHECK(dkv_equal_ct(dek.data, again.data, DKV_DEK_BYTES), err, DKV_E_INTERNAL,
+              "a wrapped key came back as another one");
     return DKV_OK;
 }
 

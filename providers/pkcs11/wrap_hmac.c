@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hmac-derive: the token derives a key from the CMK by one HMAC-SHA-256 (SP 800-108 in counter mode), and the host wraps the DEK with
- * it by AES-256-GCM. Each wrap has a fresh salt, so each derived key is used once and the IV can be zero. What leaves the
- * token opens one DEK and no other. No state, no lock. */
+/* hmac-derive: the token derives a key from the CMK by one HMAC-SHA-256 (SP 800-108 in counter mode), and the host
+ * wraps the DEK with it by AES-256-GCM. Each wrap has a fresh salt, so each derived key is used once and the IV can be
+ * zero. What leaves the token opens one DEK and no other. No state, no lock. */
 #include "providers/pkcs11/internal.h"
 
 #include "base/crypto.h"
@@ -27,8 +27,8 @@ static enum dkv_rc derive(struct dkv_p11_use *use, const uint8_t *salt, struct d
         return dkv_p11_fail(err, use->rv, "CMK %s: C_Sign with CKM_SHA256_HMAC", use->cmk_name);
     }
     /* A short one would leave the rest of the key zero. */
-    DKV_CHECK(len == DERIVED_LEN, err, DKV_E_INTERNAL, "CMK %s: C_Sign with CKM_SHA256_HMAC gave %lu bytes, not %d", use->cmk_name, len,
-              DERIVED_LEN);
+    DKV_CHECK(len == DERIVED_LEN, err, DKV_E_INTERNAL, "CMK %s: C_Sign with CKM_SHA256_HMAC gave %lu bytes, not %d",
+              use->cmk_name, len, DERIVED_LEN);
     return DKV_OK;
 }
 
@@ -36,11 +36,12 @@ static enum dkv_rc wrap(struct dkv_p11_use *use, struct dkv_wrap_item *item, str
 {
     DKV_CLEANUP(dkv_secret_done) struct dkv_secret key = {0};
     uint8_t blob[DKV_P11_HMAC_BLOB_LEN] = {1, DKV_P11_HMAC_DERIVE};
-    DKV_CHECK(item->output_capacity >= sizeof(blob), err, DKV_E_INVALID, "there is no room for %zu bytes of keyMaterial", sizeof(blob));
+    DKV_CHECK(item->output_capacity >= sizeof(blob), err, DKV_E_INVALID,
+              "there is no room for %zu bytes of keyMaterial", sizeof(blob));
     DKV_TRY(dkv_random(blob + 2, DKV_P11_SALT_LEN, err));
     DKV_TRY(derive(use, blob + 2, &key, err));
-    DKV_TRY(dkv_gcm_seal(key.data, dkv_span(zero_iv, sizeof(zero_iv)), dkv_span(blob, DKV_P11_HMAC_HEAD_LEN), item->input,
-                         blob + DKV_P11_HMAC_HEAD_LEN, blob + TAG_AT, err));
+    DKV_TRY(dkv_gcm_seal(key.data, dkv_span(zero_iv, sizeof(zero_iv)), dkv_span(blob, DKV_P11_HMAC_HEAD_LEN),
+                         item->input, blob + DKV_P11_HMAC_HEAD_LEN, blob + TAG_AT, err));
     memcpy(item->output, blob, sizeof(blob));
     item->output_len = sizeof(blob);
     return DKV_OK;
@@ -52,8 +53,8 @@ static enum dkv_rc unwrap(struct dkv_p11_use *use, struct dkv_wrap_item *item, s
     struct dkv_p11_blob blob = {0};
     DKV_TRY(dkv_p11_blob_decode(item->input, &dkv_p11_hmac_derive, &blob, err));
     DKV_TRY(derive(use, blob.salt_or_iv.data, &key, err));
-    const enum dkv_rc rc = dkv_gcm_open(key.data, dkv_span(zero_iv, sizeof(zero_iv)), blob.head, blob.ciphertext, blob.tag.data,
-                                        item->output, err);
+    const enum dkv_rc rc = dkv_gcm_open(key.data, dkv_span(zero_iv, sizeof(zero_iv)), blob.head, blob.ciphertext,
+                                        blob.tag.data, item->output, err);
     if (rc == DKV_E_REJECTED_CIPHERTEXT) {
         return dkv_p11_fail_opening(use, err);
     }

@@ -26,15 +26,17 @@ static const char *first_of(const char *const *paths)
 
 const char *dkv_softhsm_module(void)
 {
-    static const char *const paths[] = {"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    static const char *const paths[] = {"/usr/lib/softhsm/libsofthsm2.so",
+                                        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
                                         "/usr/lib64/pkcs11/libsofthsm2.so", "/usr/lib/pkcs11/libsofthsm2.so", NULL};
     return first_of(paths);
 }
 
 const char *dkv_nss_module(void)
 {
-    static const char *const paths[] = {"/usr/lib/x86_64-linux-gnu/libsoftokn3.so", "/usr/lib/aarch64-linux-gnu/libsoftokn3.so",
-                                        "/usr/lib64/libsoftokn3.so", "/usr/lib/libsoftokn3.so", NULL};
+    static const char *const paths[] = {"/usr/lib/x86_64-linux-gnu/libsoftokn3.so",
+                                        "/usr/lib/aarch64-linux-gnu/libsoftokn3.so", "/usr/lib64/libsoftokn3.so",
+                                        "/usr/lib/libsoftokn3.so", NULL};
     return first_of(paths);
 }
 
@@ -74,8 +76,8 @@ void dkv_softhsm_add_token(const char *label)
     const pid_t child = fork();
     if (child == 0) {
         CU_ASSERT_PTR_NOT_NULL(freopen("/dev/null", "w", stdout));
-        execl("/usr/bin/softhsm2-util", "softhsm2-util", "--init-token", "--free", "--label", label, "--pin", DKV_SOFTHSM_PIN, "--so-pin",
-              DKV_SOFTHSM_SO_PIN, (char *)NULL);
+        execl("/usr/bin/softhsm2-util", "softhsm2-util", "--init-token", "--free", "--label", label, "--pin",
+              DKV_SOFTHSM_PIN, "--so-pin", DKV_SOFTHSM_SO_PIN, (char *)NULL);
         _exit(127);
     }
     CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
@@ -167,7 +169,8 @@ CK_OBJECT_HANDLE dkv_raw_import(const struct dkv_raw *raw, const struct dkv_raw_
         {CKA_VALUE, (void *)(uintptr_t)key->value, key->value_len},
     };
     CU_ASSERT_EQUAL_FATAL(
-        raw->functions->C_CreateObject(raw->session, template, sizeof(template) / sizeof(template[0]), &handle), CKR_OK);
+        raw->functions->C_CreateObject(raw->session, template, sizeof(template) / sizeof(template[0]), &handle),
+        CKR_OK);
     return handle;
 }
 
@@ -181,7 +184,8 @@ static void set_nss_pin(CK_FUNCTION_LIST *functions)
     char pin[] = DKV_SOFTHSM_PIN, empty[] = "";
     CU_ASSERT_EQUAL_FATAL(functions->C_GetSlotList(CK_TRUE, slots, &n), CKR_OK);
     CU_ASSERT_FATAL(n >= 2); /* the first does cryptography only, the second has the keys */
-    CU_ASSERT_EQUAL_FATAL(functions->C_OpenSession(slots[1], CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session), CKR_OK);
+    CU_ASSERT_EQUAL_FATAL(functions->C_OpenSession(slots[1], CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session),
+                          CKR_OK);
     CU_ASSERT_EQUAL_FATAL(functions->C_Login(session, CKU_SO, (CK_BYTE *)empty, 0), CKR_OK);
     CU_ASSERT_EQUAL_FATAL(functions->C_InitPIN(session, (CK_BYTE *)pin, strlen(pin)), CKR_OK);
     CU_ASSERT_EQUAL(functions->C_CloseSession(session), CKR_OK);
@@ -196,7 +200,9 @@ const char *dkv_nss_start(void)
     }
     new_folder(folder, sizeof(folder));
     snprintf(init, sizeof(init),
-             "configDir='sql:%s' certPrefix='' keyPrefix='' secmod='secmod.db' flags= dbTokenDescription='" NSS_LABEL "'", folder);
+             "configDir='sql:%s' certPrefix='' keyPrefix='' secmod='secmod.db' flags= dbTokenDescription='" NSS_LABEL
+             "'",
+             folder);
     CK_FUNCTION_LIST *functions = load(dkv_nss_module(), init);
     set_nss_pin(functions);
     unload(functions);

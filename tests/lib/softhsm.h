@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Throw-away tokens for tests: SoftHSM in a folder of the test's own, NSS's softokn in another, and a plain Cryptoki session with either to
- * make the objects that dekvault would never make. */
+/* Throw-away tokens for tests: SoftHSM in a folder of the test's own, NSS's softokn in another, and a plain Cryptoki
+ * session with either to make the objects that dekvault would never make. */
 #ifndef TESTS_LIB_SOFTHSM_H
 #define TESTS_LIB_SOFTHSM_H
 
@@ -11,8 +11,8 @@
 #define DKV_SOFTHSM_PIN "wrench-1234"
 #define DKV_SOFTHSM_SO_PIN "so-pin-1234"
 
-/* dkv_softhsm_start: an empty set of tokens from now on. false: SoftHSM isn't installed. The module reads its set when it is
- * initialised, so nobody may be using it. */
+/* dkv_softhsm_start: an empty set of tokens from now on. false: SoftHSM isn't installed. The module reads its set when
+ * it is initialised, so nobody may be using it. */
 bool dkv_softhsm_start(void);
 /* dkv_softhsm_start_with: the same with further lines of softhsm2.conf. */
 bool dkv_softhsm_start_with(const char *lines);
@@ -20,7 +20,8 @@ bool dkv_softhsm_start_with(const char *lines);
 void dkv_softhsm_add_token(const char *label);
 const char *dkv_softhsm_module(void);
 
-/* dkv_nss_start: a fresh NSS key database with DKV_SOFTHSM_PIN as its PIN. Returns the string for C_Initialize, NULL: no softokn. */
+/* dkv_nss_start: a fresh NSS key database with DKV_SOFTHSM_PIN as its PIN. Returns the string for C_Initialize, NULL:
+ * no softokn. */
 const char *dkv_nss_start(void);
 const char *dkv_nss_module(void);
 #define DKV_NSS_TOKEN "pkcs11:token=dekvault%20test"

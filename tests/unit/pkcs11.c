@@ -64,7 +64,8 @@ static void two_wraps_of_one_dek_differ(void)
     for (size_t i = 0; i < DKV_COUNT(profile_names); i++) {
         fixture.self->listed[0].is_resolved = false;
         create(&fixture, profile_names[i], profile_names[i]);
-        snprintf(fixture.self->listed[0].reference.label, sizeof(fixture.self->listed[0].reference.label), "%s", profile_names[i]);
+        snprintf(fixture.self->listed[0].reference.label, sizeof(fixture.self->listed[0].reference.label), "%s",
+                 profile_names[i]);
 
         round_trip(&fixture, profile_names[i], &a);
         round_trip(&fixture, profile_names[i], &b);
@@ -84,7 +85,11 @@ static const uint8_t known_id[] = {0xc0, 0xff, 0xee};
 static void import_known(const char *label, CK_KEY_TYPE type)
 {
     struct dkv_raw raw = dkv_raw_open(dkv_softhsm_module(), NULL, "prod");
-    const struct dkv_raw_key key = {.label = label, .id = known_id, .id_len = sizeof(known_id), .type = type, .value = known_cmk,
+    const struct dkv_raw_key key = {.label = label,
+                                    .id = known_id,
+                                    .id_len = sizeof(known_id),
+                                    .type = type,
+                                    .value = known_cmk,
                                     .value_len = sizeof(known_cmk)};
     dkv_raw_import(&raw, &key);
     dkv_raw_close(&raw);
@@ -224,7 +229,8 @@ static void every_flipped_byte_is_rejected(void)
         seal(&sealed, profile_names[p]);
         for (size_t i = 0; i < sealed.material.len; i++) {
             sealed.material.bytes[i] ^= 0x40;
-            ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, open_sealed(&sealed, dkv_span(sealed.material.bytes, sealed.material.len), &err));
+            ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT,
+                      open_sealed(&sealed, dkv_span(sealed.material.bytes, sealed.material.len), &err));
             sealed.material.bytes[i] ^= 0x40;
         }
         /* damage in the vault makes no new connections and no logins */
@@ -267,8 +273,8 @@ static void key_material_of_another_document_or_cmk_says_so(void)
         seal(&sealed, profile_names[p]);
         const struct dkv_span material = dkv_span(sealed.material.bytes, sealed.material.len);
 
-        ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT,
-                  try_unwrap(&sealed.fixture, &a_call, sealed.cmk, dkv_span(other_id, 16), material, &sealed.out, &err));
+        ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, try_unwrap(&sealed.fixture, &a_call, sealed.cmk, dkv_span(other_id, 16),
+                                                        material, &sealed.out, &err));
         ASSERT_SAYS("moved here from another document");
         ASSERT_SAYS("another CMK");
 
@@ -297,16 +303,20 @@ static void a_check_record_opens_as_no_document(void)
         }
         seal(&sealed, profile_names[p]);
         fill_dek(&dek);
-        struct dkv_wrap_item item = {.cmk = sealed.cmk, .input = dkv_secret_view(&dek), .output = record.bytes,
+        struct dkv_wrap_item item = {.cmk = sealed.cmk,
+                                     .input = dkv_secret_view(&dek),
+                                     .output = record.bytes,
                                      .output_capacity = sizeof(record.bytes)};
         ASSERT_OK(dkv_pkcs11_ops.wrap(sealed.fixture.self, &check, &item, 1, &err));
         const struct dkv_span material = dkv_span(record.bytes, item.output_len), none = dkv_span(NULL, 0);
 
         ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, open_sealed(&sealed, material, &err));
         ASSERT_RC(DKV_E_INVALID, try_unwrap(&sealed.fixture, &a_call, sealed.cmk, none, material, &sealed.out, &err));
-        ASSERT_RC(DKV_E_INVALID, try_unwrap(&sealed.fixture, &check, sealed.cmk, dkv_span(document_id, 16), material, &sealed.out, &err));
-        ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, try_unwrap(&sealed.fixture, &check, sealed.cmk, none,
-                                                        dkv_span(sealed.material.bytes, sealed.material.len), &sealed.out, &err));
+        ASSERT_RC(DKV_E_INVALID, try_unwrap(&sealed.fixture, &check, sealed.cmk, dkv_span(document_id, 16), material,
+                                            &sealed.out, &err));
+        ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT,
+                  try_unwrap(&sealed.fixture, &check, sealed.cmk, none,
+                             dkv_span(sealed.material.bytes, sealed.material.len), &sealed.out, &err));
         ASSERT_OK(try_unwrap(&sealed.fixture, &check, sealed.cmk, none, material, &sealed.out, &err));
 
         dkv_secret_done(&dek);
@@ -329,10 +339,13 @@ static void items_of_a_batch_stand_for_themselves(void)
     damaged[20] ^= 1;
     struct dkv_wrap_item items[3];
     for (size_t i = 0; i < 3; i++) {
-        items[i] = (struct dkv_wrap_item){.cmk = sealed.cmk, .context = dkv_span(document_id, 16),
-                                          .input = dkv_span(i == 1 ? damaged : sealed.material.bytes, sealed.material.len),
-                                          .output = i == 1 ? sealed.out.data : out.data + i / 2 * DKV_DEK_BYTES,
-                                          .output_capacity = DKV_DEK_BYTES, .err = i == 1 ? &own : NULL};
+        items[i] =
+            (struct dkv_wrap_item){.cmk = sealed.cmk,
+                                   .context = dkv_span(document_id, 16),
+                                   .input = dkv_span(i == 1 ? damaged : sealed.material.bytes, sealed.material.len),
+                                   .output = i == 1 ? sealed.out.data : out.data + i / 2 * DKV_DEK_BYTES,
+                                   .output_capacity = DKV_DEK_BYTES,
+                                   .err = i == 1 ? &own : NULL};
     }
 
     ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_pkcs11_ops.unwrap(sealed.fixture.self, &a_call, items, 3, &err));
@@ -362,8 +375,8 @@ static CK_RV stumbling_sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechan
 
 static void a_lost_session_handle_or_login_is_got_back_once(void)
 {
-    static const CK_RV codes[] = {CKR_SESSION_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID, CKR_KEY_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN,
-                                  CKR_OPERATION_ACTIVE, CKR_DEVICE_REMOVED};
+    static const CK_RV codes[] = {CKR_SESSION_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID, CKR_KEY_HANDLE_INVALID,
+                                  CKR_USER_NOT_LOGGED_IN,     CKR_OPERATION_ACTIVE,      CKR_DEVICE_REMOVED};
     struct sealed sealed;
     struct dkv_error err = {0};
     if (!start_softhsm()) {
@@ -401,7 +414,8 @@ static void sessions_closed_behind_our_back_are_opened_again(void)
     unseal(&sealed);
 }
 
-static CK_RV short_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYTE *signature, CK_ULONG *signature_len)
+static CK_RV short_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYTE *signature,
+                        CK_ULONG *signature_len)
 {
     const CK_RV rv = real->C_Sign(session, data, len, signature, signature_len);
     *signature_len = 31;
@@ -470,7 +484,11 @@ static CK_RV old_layout_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
         return CKR_MECHANISM_PARAM_INVALID;
     }
     memcpy(&old, mechanism->pParameter, sizeof(old));
-    CK_GCM_PARAMS full = {.pIv = old.iv, .ulIvLen = old.iv_len, .ulIvBits = 8 * old.iv_len, .pAAD = old.aad, .ulAADLen = old.aad_len,
+    CK_GCM_PARAMS full = {.pIv = old.iv,
+                          .ulIvLen = old.iv_len,
+                          .ulIvBits = 8 * old.iv_len,
+                          .pAAD = old.aad,
+                          .ulAADLen = old.aad_len,
                           .ulTagBits = old.tag_bits};
     CK_MECHANISM as_full = {.mechanism = mechanism->mechanism, .pParameter = &full, .ulParameterLen = sizeof(full)};
     return real->C_DecryptInit(session, &as_full, key);
@@ -553,7 +571,8 @@ static void a_forked_child_is_told_to_open_anew(void)
         if (dkv_secret_init(&out, DKV_DEK_BYTES, &err) != DKV_OK) {
             _exit(9);
         }
-        const enum dkv_rc rc = try_unwrap(&sealed.fixture, &a_call, sealed.cmk, dkv_span(document_id, 16), material, &out, &err);
+        const enum dkv_rc rc =
+            try_unwrap(&sealed.fixture, &a_call, sealed.cmk, dkv_span(document_id, 16), material, &out, &err);
         dkv_secret_done(&out);
         fixture_close(&sealed.fixture); /* which must leave the parent's sessions alone */
         _exit(rc == DKV_E_INVALID && strstr(err.message, "fork") != NULL ? 0 : 1);
@@ -580,7 +599,8 @@ static void a_call_that_is_over_or_cancelled_does_nothing(void)
 
     ASSERT_RC(DKV_E_UNREACHABLE,
               try_unwrap(&sealed.fixture, &late, sealed.cmk, dkv_span(document_id, 16), material, &sealed.out, &err));
-    ASSERT_RC(DKV_E_CANCELLED, try_unwrap(&sealed.fixture, &off, sealed.cmk, dkv_span(document_id, 16), material, &sealed.out, &err));
+    ASSERT_RC(DKV_E_CANCELLED,
+              try_unwrap(&sealed.fixture, &off, sealed.cmk, dkv_span(document_id, 16), material, &sealed.out, &err));
 
     CU_ASSERT_EQUAL(counts.sign_init, before);
     unseal(&sealed);

@@ -151,7 +151,8 @@ static enum dkv_rc parse_json(const char *json, struct dkv_p11_master_key *ret, 
     bson_error_t why;
     bson_t *document = bson_new_from_json((const uint8_t *)json, -1, &why);
     CU_ASSERT_PTR_NOT_NULL_FATAL(document);
-    const enum dkv_rc rc = dkv_p11_master_key_parse(dkv_span(bson_get_data(document), document->len), "pkcs11:a", ret, err);
+    const enum dkv_rc rc =
+        dkv_p11_master_key_parse(dkv_span(bson_get_data(document), document->len), "pkcs11:a", ret, err);
     bson_destroy(document);
     return rc;
 }
@@ -197,8 +198,10 @@ static void a_malformed_master_key_is_refused(void)
         {"{\"provider\":\"pkcs11:a\",\"keyId\":\"ff\"}", DKV_E_REJECTED_CIPHERTEXT},
         {"{\"provider\":\"pkcs11:a\",\"profile\":\"aes-gcm\"}", DKV_E_REJECTED_CIPHERTEXT},
         {"{\"provider\":\"pkcs11:b\",\"keyId\":\"ff\",\"profile\":\"aes-gcm\"}", DKV_E_POLICY},
-        {"{\"provider\":\"pkcs11:a\",\"keyId\":\"ff\",\"profile\":\"aes-gcm\",\"endpoint\":\"x\"}", DKV_E_REJECTED_CIPHERTEXT},
-        {"{\"provider\":\"pkcs11:a\",\"keyId\":\"ff\",\"keyId\":\"ff\",\"profile\":\"aes-gcm\"}", DKV_E_REJECTED_CIPHERTEXT},
+        {"{\"provider\":\"pkcs11:a\",\"keyId\":\"ff\",\"profile\":\"aes-gcm\",\"endpoint\":\"x\"}",
+         DKV_E_REJECTED_CIPHERTEXT},
+        {"{\"provider\":\"pkcs11:a\",\"keyId\":\"ff\",\"keyId\":\"ff\",\"profile\":\"aes-gcm\"}",
+         DKV_E_REJECTED_CIPHERTEXT},
         {"{\"provider\":\"pkcs11:a\",\"keyId\":1,\"profile\":\"aes-gcm\"}", DKV_E_REJECTED_CIPHERTEXT},
         {"{\"provider\":\"pkcs11:a\",\"keyId\":\"\",\"profile\":\"aes-gcm\"}", DKV_E_REJECTED_CIPHERTEXT},
         {"{\"provider\":\"pkcs11:a\",\"keyId\":\"f\",\"profile\":\"aes-gcm\"}", DKV_E_REJECTED_CIPHERTEXT},
@@ -263,10 +266,24 @@ static void references_are_ids_labels_or_uris(void)
 static void malformed_references_are_refused(void)
 {
     static const char *const cases[] = {
-        "", "id:", "id:f", "id:xy", "\xff\xfe", "pkcs11:", "pkcs11:object=", "pkcs11:id=", "pkcs11:object=%zz", "pkcs11:object=a;colour=red",
-        "pkcs11:token=prod;object=a", "pkcs11:object=a?pin-value=1234", "pkcs11:object=a?module-path=/lib/x.so",
-        "pkcs11:object=a;type=private", "pkcs11:object=a%00b",
-        "id:0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
+        "",
+        "id:",
+        "id:f",
+        "id:xy",
+        "\xff\xfe",
+        "pkcs11:",
+        "pkcs11:object=",
+        "pkcs11:id=",
+        "pkcs11:object=%zz",
+        "pkcs11:object=a;colour=red",
+        "pkcs11:token=prod;object=a",
+        "pkcs11:object=a?pin-value=1234",
+        "pkcs11:object=a?module-path=/lib/x.so",
+        "pkcs11:object=a;type=private",
+        "pkcs11:object=a%00b",
+        "id:"
+        "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "00000000000000000000",
     };
     for (size_t i = 0; i < DKV_COUNT(cases); i++) {
         struct dkv_error err = {0};
@@ -300,7 +317,8 @@ static void error_codes_have_a_name_and_a_class(void)
 /* A wrong PIN must never be sent anew by a retry. */
 static void no_code_about_a_pin_is_retried(void)
 {
-    static const CK_RV codes[] = {CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE, CKR_PIN_EXPIRED, CKR_PIN_LOCKED};
+    static const CK_RV codes[] = {CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE, CKR_PIN_EXPIRED,
+                                  CKR_PIN_LOCKED};
     for (size_t i = 0; i < DKV_COUNT(codes); i++) {
         CU_ASSERT_EQUAL(dkv_p11_rv_trouble(codes[i]), DKV_P11_TROUBLE_NONE);
         CU_ASSERT_EQUAL(dkv_p11_rv_class(codes[i]), DKV_E_AUTH);

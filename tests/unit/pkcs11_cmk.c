@@ -13,10 +13,12 @@ static void import(const char *label, const char *id, CK_KEY_TYPE type)
     dkv_raw_close(&raw);
 }
 
-static enum dkv_rc resolve_master_key(struct fixture *fixture, const struct dkv_cmk_info *info, struct dkv_cmk **ret, struct dkv_error *err)
+static enum dkv_rc resolve_master_key(struct fixture *fixture, const struct dkv_cmk_info *info, struct dkv_cmk **ret,
+                                      struct dkv_error *err)
 {
     *err = (struct dkv_error){0};
-    return dkv_pkcs11_ops.resolve_document(fixture->self, &a_call, dkv_span(info->master_key, info->master_key_len), ret, err);
+    return dkv_pkcs11_ops.resolve_document(fixture->self, &a_call, dkv_span(info->master_key, info->master_key_len),
+                                           ret, err);
 }
 
 static struct dkv_cmk_info master_key(const char *id_hex, const char *profile)
@@ -329,7 +331,8 @@ static CK_ATTRIBUTE_TYPE refused_type;
 static CK_RV refused_rv;
 static unsigned n_failures;
 
-static CK_RV picky_generate(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template, CK_ULONG n, CK_OBJECT_HANDLE *key)
+static CK_RV picky_generate(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template, CK_ULONG n,
+                            CK_OBJECT_HANDLE *key)
 {
     counts.generate++;
     if (n_failures > 0) {
@@ -407,7 +410,8 @@ static void what_a_token_refuses_in_the_template_is_left_out_and_told(void)
 
 static void a_token_that_refuses_what_a_cmk_must_have_makes_none(void)
 {
-    static const CK_ATTRIBUTE_TYPE needed[] = {CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_PRIVATE, CKA_TOKEN, CKA_MODIFIABLE, CKA_SIGN, CKA_ID};
+    static const CK_ATTRIBUTE_TYPE needed[] = {CKA_SENSITIVE,  CKA_EXTRACTABLE, CKA_PRIVATE, CKA_TOKEN,
+                                               CKA_MODIFIABLE, CKA_SIGN,        CKA_ID};
     for (size_t i = 0; i < DKV_COUNT(needed); i++) {
         struct fixture fixture;
         struct dkv_error err = {0};
@@ -448,7 +452,8 @@ static void a_passing_failure_is_tried_again_with_the_same_template(void)
 }
 
 /* A token that takes the template and doesn't keep to it. */
-static CK_RV careless_generate(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template, CK_ULONG n, CK_OBJECT_HANDLE *key)
+static CK_RV careless_generate(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template, CK_ULONG n,
+                               CK_OBJECT_HANDLE *key)
 {
     CK_ATTRIBUTE changed[32];
     CK_BBOOL yes = CK_TRUE;
@@ -471,7 +476,8 @@ static void a_cmk_that_came_out_extractable_is_taken_away_again(void)
         return;
     }
     open_softhsm(&fixture, "k");
-    ASSERT_OK(dkv_pkcs11_ops.create_cmk(fixture.self, &a_call, &(struct dkv_cmk_request){.label = "first"}, &info, &err));
+    ASSERT_OK(
+        dkv_pkcs11_ops.create_cmk(fixture.self, &a_call, &(struct dkv_cmk_request){.label = "first"}, &info, &err));
     interposed.C_GenerateKey = careless_generate;
 
     ASSERT_RC(DKV_E_POLICY, try_create(&fixture, "k", NULL, &info, &err));
@@ -502,7 +508,8 @@ static void requests_that_make_no_sense_are_refused(void)
 {
     static const struct {
         const char *label, *profile;
-    } cases[] = {{"", NULL}, {NULL, NULL}, {"id:aa", NULL}, {"pkcs11:object=x", NULL}, {"a\nb", NULL}, {"\xff", NULL}, {"k", "aes-ecb"}};
+    } cases[] = {{"", NULL},     {NULL, NULL},   {"id:aa", NULL}, {"pkcs11:object=x", NULL},
+                 {"a\nb", NULL}, {"\xff", NULL}, {"k", "aes-ecb"}};
     struct fixture fixture;
     if (!start_softhsm()) {
         return;
@@ -550,7 +557,8 @@ static enum dkv_rc see_cmk(void *arg, const struct dkv_cmk_info *info, struct dk
     struct dkv_cmk *cmk = NULL;
     seen->n++;
     snprintf(seen->labels + strlen(seen->labels), sizeof(seen->labels) - strlen(seen->labels), "%s ", info->label);
-    DKV_TRY(dkv_pkcs11_ops.resolve_reference(seen->fixture->self, &a_call, info->label, &cmk, err)); /* a visitor may call us */
+    DKV_TRY(dkv_pkcs11_ops.resolve_reference(seen->fixture->self, &a_call, info->label, &cmk,
+                                             err)); /* a visitor may call us */
     dkv_pkcs11_ops.cmk_free(cmk);
     return DKV_OK;
 }
@@ -597,7 +605,8 @@ static void every_slot_is_listed_and_a_missing_module_too(void)
         return;
     }
     dkv_softhsm_add_token("spare");
-    const struct dkv_module_name modules[] = {{dkv_softhsm_module(), NULL}, {"/nowhere/libtoken.so", NULL}, {dkv_softhsm_module(), NULL}};
+    const struct dkv_module_name modules[] = {
+        {dkv_softhsm_module(), NULL}, {"/nowhere/libtoken.so", NULL}, {dkv_softhsm_module(), NULL}};
 
     ASSERT_OK(dkv_token_list(modules, DKV_COUNT(modules), see_token, &seen, &err));
 
@@ -615,9 +624,16 @@ static void every_slot_is_listed_and_a_missing_module_too(void)
 static void token_uris_that_could_mean_something_else_are_refused(void)
 {
     static const char *const uris[] = {
-        "prod", "pkcs11:", "pkcs11:slot-id=0", "pkcs11:token=prod?pin-value=tell-nobody", "pkcs11:token=prod?pin-source=/etc/pin",
-        "pkcs11:token=prod?module-path=/tmp/evil.so", "pkcs11:token=prod?module-name=evil", "pkcs11:token=prod;colour=red",
-        "pkcs11:token=prod;object=cmk", "pkcs11:token=%zz",
+        "prod",
+        "pkcs11:",
+        "pkcs11:slot-id=0",
+        "pkcs11:token=prod?pin-value=tell-nobody",
+        "pkcs11:token=prod?pin-source=/etc/pin",
+        "pkcs11:token=prod?module-path=/tmp/evil.so",
+        "pkcs11:token=prod?module-name=evil",
+        "pkcs11:token=prod;colour=red",
+        "pkcs11:token=prod;object=cmk",
+        "pkcs11:token=%zz",
     };
     for (size_t i = 0; i < DKV_COUNT(uris); i++) {
         struct fixture fixture;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A pkcs11 provider on a real host for tests: settings by hand, the state folder and the PIN file in the test's folder. */
+/* A pkcs11 provider on a real host for tests: settings by hand, the state folder and the PIN file in the test's folder.
+ */
 #ifndef TESTS_UNIT_PKCS11_FIXTURE_H
 #define TESTS_UNIT_PKCS11_FIXTURE_H
 
@@ -50,8 +51,13 @@ static inline void fixture_init(struct fixture *fixture, const char *module, con
     fixture->values[DKV_P11_OPTION_MODULE] = text_value(module);
     fixture->values[DKV_P11_OPTION_TOKEN] = text_value(token);
     fixture->values[DKV_P11_OPTION_PIN_SOURCE] = text_value(fixture->pin_source);
-    fixture->settings = (struct dkv_provider_settings){.id = "pkcs11:test", .file = "test.conf", .line = 5, .cmks = fixture->cmks,
-                                                       .timeout_ms = 20000, .parallel = 4, .values = fixture->values};
+    fixture->settings = (struct dkv_provider_settings){.id = "pkcs11:test",
+                                                       .file = "test.conf",
+                                                       .line = 5,
+                                                       .cmks = fixture->cmks,
+                                                       .timeout_ms = 20000,
+                                                       .parallel = 4,
+                                                       .values = fixture->values};
     fixture->context = (struct dkv_host_context){.base = &fixture->base, .table = "pkcs11"};
 }
 
@@ -98,10 +104,12 @@ static CK_FUNCTION_LIST *real;
 static CK_FUNCTION_LIST interposed;
 static CK_FLAGS hidden_flags, added_flags;
 static CK_RV login_answer;
+static const CK_BYTE *login_pin; /* only to tell whether there was one */
 
 static CK_RV counting_login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *pin, CK_ULONG len)
 {
     counts.login++;
+    login_pin = pin;
     return login_answer != CKR_OK ? login_answer : real->C_Login(session, user, pin, len);
 }
 
@@ -170,8 +178,8 @@ static inline void open_softhsm(struct fixture *fixture, const char *cmk)
     fixture_open(fixture);
 }
 
-static inline enum dkv_rc try_create(struct fixture *fixture, const char *label, const char *profile, struct dkv_cmk_info *ret,
-                              struct dkv_error *err)
+static inline enum dkv_rc try_create(struct fixture *fixture, const char *label, const char *profile,
+                                     struct dkv_cmk_info *ret, struct dkv_error *err)
 {
     const struct dkv_cmk_request request = {.label = label, .profile = profile};
     return dkv_pkcs11_ops.create_cmk(fixture->self, &a_call, &request, ret, err);
@@ -207,10 +215,13 @@ static inline void fill_dek(struct dkv_secret *dek)
     }
 }
 
-static inline enum dkv_rc try_wrap(struct fixture *fixture, const struct dkv_cmk *cmk, const struct dkv_secret *dek, struct material *ret,
-                            struct dkv_error *err)
+static inline enum dkv_rc try_wrap(struct fixture *fixture, const struct dkv_cmk *cmk, const struct dkv_secret *dek,
+                                   struct material *ret, struct dkv_error *err)
 {
-    struct dkv_wrap_item item = {.cmk = cmk, .context = dkv_span(document_id, 16), .input = dkv_secret_view(dek), .output = ret->bytes,
+    struct dkv_wrap_item item = {.cmk = cmk,
+                                 .context = dkv_span(document_id, 16),
+                                 .input = dkv_secret_view(dek),
+                                 .output = ret->bytes,
                                  .output_capacity = sizeof(ret->bytes)};
     const enum dkv_rc rc = dkv_pkcs11_ops.wrap(fixture->self, &a_call, &item, 1, err);
     CU_ASSERT_EQUAL(rc, item.status);
@@ -218,10 +229,12 @@ static inline enum dkv_rc try_wrap(struct fixture *fixture, const struct dkv_cmk
     return rc;
 }
 
-static inline enum dkv_rc try_unwrap(struct fixture *fixture, const struct dkv_call *call, const struct dkv_cmk *cmk, struct dkv_span context,
-                              struct dkv_span material, struct dkv_secret *ret, struct dkv_error *err)
+static inline enum dkv_rc try_unwrap(struct fixture *fixture, const struct dkv_call *call, const struct dkv_cmk *cmk,
+                                     struct dkv_span context, struct dkv_span material, struct dkv_secret *ret,
+                                     struct dkv_error *err)
 {
-    struct dkv_wrap_item item = {.cmk = cmk, .context = context, .input = material, .output = ret->data, .output_capacity = ret->len};
+    struct dkv_wrap_item item = {
+        .cmk = cmk, .context = context, .input = material, .output = ret->data, .output_capacity = ret->len};
     const enum dkv_rc rc = dkv_pkcs11_ops.unwrap(fixture->self, call, &item, 1, err);
     CU_ASSERT_EQUAL(rc, item.status);
     CU_ASSERT_EQUAL(item.output_len, rc == DKV_OK ? DKV_DEK_BYTES : 0);
@@ -236,7 +249,8 @@ static inline void round_trip(struct fixture *fixture, const char *reference, st
     fill_dek(&dek);
     ASSERT_OK(dkv_secret_init(&again, DKV_DEK_BYTES, &err));
     ASSERT_OK(try_wrap(fixture, cmk, &dek, material, &err));
-    ASSERT_OK(try_unwrap(fixture, &a_call, cmk, dkv_span(document_id, 16), dkv_span(material->bytes, material->len), &again, &err));
+    ASSERT_OK(try_unwrap(fixture, &a_call, cmk, dkv_span(document_id, 16), dkv_span(material->bytes, material->len),
+                         &again, &err));
     CU_ASSERT_FATAL(dkv_equal_ct(dek.data, again.data, DKV_DEK_BYTES));
     dkv_secret_done(&dek);
     dkv_secret_done(&again);

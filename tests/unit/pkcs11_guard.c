@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Logins of the pkcs11 provider: how often a PIN is sent, and to which token. C_Login is counted in the table that the provider stands on. */
+/* Logins of the pkcs11 provider: how often a PIN is sent, and to which token. C_Login is counted in the table that the
+ * provider stands on. */
 #include "tests/unit/pkcs11_fixture.h"
 
 #include <fcntl.h>
@@ -265,8 +266,8 @@ static void without_a_state_folder_no_pin_is_sent(void)
     fixture_close(&fixture);
 }
 
-static enum dkv_rc failing_put(const struct dkv_host *host, const char *key, struct dkv_span expected, struct dkv_span value,
-                               struct dkv_error *err)
+static enum dkv_rc failing_put(const struct dkv_host *host, const char *key, struct dkv_span expected,
+                               struct dkv_span value, struct dkv_error *err)
 {
     (void)host;
     (void)key;
@@ -548,6 +549,117 @@ static void a_login_of_somebody_else_in_this_process_is_enough(void)
     dkv_raw_close(&raw);
 }
 
+/* ---- People ---- */
+
+static const char *typed;
+static unsigned n_asked;
+
+static enum dkv_rc typing(const struct dkv_provider_settings *settings, const char *source, const char *prompt_text,
+                          size_t max, void **ret_memory, size_t *ret_len, struct dkv_error *err)
+{
+    (void)settings;
+    CU_ASSERT_STRING_EQUAL(source, "prompt");
+    CU_ASSERT_PTR_NOT_NULL(strstr(prompt_text, "prod"));
+    n_asked++;
+    *ret_len = strlen(typed);
+    CU_ASSERT_FATAL(*ret_len <= max);
+    *ret_memory = dkv_secret_alloc(*ret_len, err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(*ret_memory);
+    memcpy(*ret_memory, typed, *ret_len);
+    return DKV_OK;
+}
+
+static void start_prompting(struct fixture *fixture, const char *pin)
+{
+    typed = pin;
+    n_asked = 0;
+    hidden_flags = CKF_USER_PIN_COUNT_LOW;
+    fixture_init(fixture, dkv_softhsm_module(), TOKEN);
+    fixture->values[DKV_P11_OPTION_PIN_SOURCE] = text_value("prompt");
+    fixture_open(fixture);
+    fixture->host.secret_source_read = typing;
+}
+
+static void a_person_is_asked_at_the_first_login_and_no_more(void)
+{
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    start_prompting(&fixture, DKV_SOFTHSM_PIN);
+    CU_ASSERT_EQUAL(n_asked, 0);
+
+    ASSERT_OK(touch(&fixture, &err));
+    ASSERT_OK(dkv_p11_reconnect(fixture.self, &a_call, fixture.self->generation, &err));
+
+    CU_ASSERT_EQUAL(n_asked, 1);
+    CU_ASSERT_EQUAL(counts.login, 2);
+    fixture_close(&fixture);
+}
+
+static void who_mistyped_is_asked_again_only_by_a_deliberate_login(void)
+{
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    struct dkv_token_login login;
+    if (!start_softhsm()) {
+        return;
+    }
+    start_prompting(&fixture, "wrong-1");
+    ASSERT_RC(DKV_E_AUTH, touch(&fixture, &err));
+    typed = DKV_SOFTHSM_PIN;
+
+    ASSERT_RC(DKV_E_POLICY, touch(&fixture, &err));
+    CU_ASSERT_EQUAL(n_asked, 1);
+    err = (struct dkv_error){0};
+    ASSERT_OK(dkv_token_login_once(fixture.self, &a_call, false, &login, &err));
+    CU_ASSERT_EQUAL(n_asked, 2);
+    ASSERT_OK(touch(&fixture, &err));
+
+    CU_ASSERT_EQUAL(counts.login, 2);
+    fixture_close(&fixture);
+}
+
+static void a_token_with_a_pin_pad_gets_no_pin_from_us(void)
+{
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    added_flags = CKF_PROTECTED_AUTHENTICATION_PATH;
+    fixture_init(&fixture, dkv_softhsm_module(), TOKEN);
+    fixture.values[DKV_P11_OPTION_PIN_SOURCE] = text_value(NULL);
+    fixture_open(&fixture);
+    login_answer = CKR_PIN_INCORRECT; /* of the pad */
+
+    ASSERT_RC(DKV_E_AUTH, touch(&fixture, &err));
+    ASSERT_RC(DKV_E_POLICY, touch(&fixture, &err));
+
+    CU_ASSERT_EQUAL(counts.login, 1);
+    CU_ASSERT_PTR_NULL(login_pin);
+    fixture_close(&fixture);
+}
+
+static void a_token_without_login_needs_no_pin(void)
+{
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    hidden_flags = CKF_LOGIN_REQUIRED;
+    fixture_init(&fixture, dkv_softhsm_module(), TOKEN);
+    fixture.values[DKV_P11_OPTION_PIN_SOURCE] = text_value(NULL);
+    fixture_open(&fixture);
+
+    ASSERT_OK(touch(&fixture, &err));
+
+    CU_ASSERT_EQUAL(counts.login, 0);
+    fixture_close(&fixture);
+}
+
 static const struct dkv_test tests[] = {
     DKV_TEST(a_right_pin_logs_in_once_and_leaves_nothing_behind),
     DKV_TEST(opening_makes_no_contact),
@@ -569,6 +681,10 @@ static const struct dkv_test tests[] = {
     DKV_TEST(a_descriptor_is_read_at_open_and_remembered_by_the_token),
     DKV_TEST(without_a_pin_source_the_setting_is_named),
     DKV_TEST(a_login_of_somebody_else_in_this_process_is_enough),
+    DKV_TEST(a_person_is_asked_at_the_first_login_and_no_more),
+    DKV_TEST(who_mistyped_is_asked_again_only_by_a_deliberate_login),
+    DKV_TEST(a_token_with_a_pin_pad_gets_no_pin_from_us),
+    DKV_TEST(a_token_without_login_needs_no_pin),
 };
 
 int main(int argc, char **argv)
