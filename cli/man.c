@@ -7,14 +7,25 @@
 
 #define LINE_WIDTH 78u
 
+static const char *escape_of(char c)
+{
+    switch (c) {
+    case '\\': return "\\e";
+    case '-': return "\\-";
+    case '`': return "\\(ga";
+    case '\'': return "\\(aq";
+    case '"': return "\\(dq";
+    default: return NULL;
+    }
+}
+
 /* Text in which mdoc's own characters mean themselves; at a line's start a full stop would be a request. */
 static enum dkv_rc escape(struct dkv_buf *ret, struct dkv_span text, struct dkv_error *err)
 {
     for (size_t i = 0; i < text.len; i++) {
-        const char c = (char)text.data[i], plain[] = {c, '\0'};
-        const char *as = c == '\\' ? "\\e" : c == '-' ? "\\-" : c == '`' ? "\\(ga" : c == '\'' ? "\\(aq"
-            : c == '"' ? "\\(dq" : plain;
-        DKV_TRY(dkv_buf_append_str(ret, i == 0 && c == '.' ? "\\&." : as, err));
+        const char c = (char)text.data[i];
+        const char *as = i == 0 && c == '.' ? "\\&." : escape_of(c);
+        DKV_TRY(as != NULL ? dkv_buf_append_str(ret, as, err) : dkv_buf_append(ret, dkv_span(&c, 1), err));
     }
     return DKV_OK;
 }
@@ -122,15 +133,17 @@ static const char program_head[] =
     ".Sh NAME\n.Nm dekvault\n.Nd keys of a MongoDB key vault under CMKs in tokens\n"
     ".Sh SYNOPSIS\n.Nm\n.Op Ar option ...\n.Ar command\n.Op Ar argument ...\n"
     ".Sh DESCRIPTION\n.Nm\nkeeps customer master keys (CMKs) where they cannot be extracted, and data\n"
-    "encryption keys (DEKs), wrapped by a CMK, in a key vault in the document\nformat of MongoDB's client-side field "
-    "level encryption.\nWhich vault, which KMS providers and which CMKs, the provider file says:\n.Xr dekvault.conf 5 "
-    ".\n.Pp\nThe arguments of commands:\n.Bl -tag -width VALUE\n"
+    "encryption keys (DEKs), wrapped by a CMK, in a key vault in the document\n"
+    "format of MongoDB's client-side field level encryption.\n"
+    "Which vault, which KMS providers and which CMKs, the provider file says:\n.Xr dekvault.conf 5 .\n"
+    ".Pp\nThe arguments of commands:\n.Bl -tag -width VALUE\n"
     ".It Ar ID\nA KMS provider by its id in the provider file, for instance\n.Li pkcs11:prod .\n"
-    ".It Ar REF\nA CMK.\nFor pkcs11 an RFC 7512 path\n.Pq Li pkcs11:object=cmk\\-2026 ,\n.Li id:HEX ,\nor a label.\n"
-    "Left out: the provider's\n.Li cmk .\n"
+    ".It Ar REF\nA CMK.\nFor pkcs11 an RFC 7512 path\n.Pq Li pkcs11:object=cmk\\-2026 ,\n.Li id:HEX ,\n"
+    "or a label.\nLeft out: the provider's\n.Li cmk .\n"
     ".It Ar KEY\nA DEK by its UUID, else by an alt name;\n.Li name:X\nis always the alt name X.\n"
     ".It Ar VALUE\nA value in MongoDB's Extended JSON; absent or\n.Sq \\- ,\nstandard input.\n"
-    "As an argument it is visible to other users of the machine.\n.El\n"
+    "As an argument it is visible to other users of the machine.\n"
+    ".El\n"
     ".Pp\nWithout a terminal nothing is asked: what needs consent needs\n.Fl \\-yes .\n"
     ".Sh OPTIONS\nThey may stand anywhere on the line;\n.Fl \\-\nends them.\n";
 
@@ -138,16 +151,19 @@ static const char program_environment[] =
     ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
     ".It Ev DEKVAULT_CONF\nThe provider file, where\n.Fl \\-config\nis not given.\n"
     ".It Ev XDG_CONFIG_HOME , XDG_STATE_HOME\nWhere the provider file and the state folder of a user are.\n"
-    ".It Ev NO_COLOR\nNo colours on a terminal either.\n.El\n";
+    ".It Ev NO_COLOR\nNo colours on a terminal either.\n"
+    ".El\n";
 
 static const char program_tail[] =
-    ".Sh EXAMPLES\n.Bd -literal -offset indent\n"
-    "$ dekvault cmk create pkcs11:prod \\-\\-label cmk\\-2026\n$ dekvault vault init\n"
-    "$ dekvault key create pkcs11:prod \\-\\-name app.users/ssn\n"
-    "$ echo '\"123\\-45\\-6789\"' | dekvault encrypt app.users/ssn | dekvault decrypt\n.Ed\n"
+    ".Sh EXAMPLES\n"
+    ".Bd -literal -offset indent\n$ dekvault cmk create pkcs11:prod \\-\\-label cmk\\-2026\n"
+    "$ dekvault vault init\n$ dekvault key create pkcs11:prod \\-\\-name app.users/ssn\n"
+    "$ echo '\"123\\-45\\-6789\"' | dekvault encrypt app.users/ssn | dekvault decrypt\n"
+    ".Ed\n"
     ".Sh DIAGNOSTICS\nErrors go to standard error, as a line of text or, with\n.Fl \\-json ,\nas\n"
     ".Bd -literal -offset indent\n{\"error\": {\"class\", \"message\", \"provider\", \"key\",\n"
-    "           \"native\": {\"system\", \"code\", \"name\"}}}\n.Ed\n"
+    "           \"native\": {\"system\", \"code\", \"name\"}}}\n"
+    ".Ed\n"
     ".Sh SEE ALSO\n.Xr dekvault.conf 5 ,\n.Xr p11-kit 8\n";
 
 enum dkv_rc dkv_man_program(struct dkv_output *out, struct dkv_error *err)
@@ -163,28 +179,34 @@ enum dkv_rc dkv_man_program(struct dkv_output *out, struct dkv_error *err)
 /* ---- dekvault.conf(5) ---- */
 
 static const char file_head[] =
-    ".Dd " MAN_DATE "\n.Dt DEKVAULT.CONF 5\n.Os\n.Sh NAME\n.Nm dekvault.conf\n.Nd the provider file of dekvault\n"
+    ".Dd " MAN_DATE "\n.Dt DEKVAULT.CONF 5\n.Os\n"
+    ".Sh NAME\n.Nm dekvault.conf\n.Nd the provider file of dekvault\n"
     ".Sh DESCRIPTION\nThe provider file says which vault, which KMS providers and which CMKs are\n"
-    "used, and under which rules.\n"
-    "It alone decides where calls go and which key opens what: a document whose\n.Li masterKey\n"
-    "names a CMK that is in no\n.Li cmk\nor\n.Li cmks\nof the file is refused, and nothing is contacted.\n"
+    "used, and under which rules.\nIt alone decides where calls go and which key opens what: a document whose\n"
+    ".Li masterKey\nnames a CMK that is in no\n.Li cmk\nor\n.Li cmks\n"
+    "of the file is refused, and nothing is contacted.\n"
     ".Pp\nIt is looked for, in this order, at\n.Fl \\-config ,\n.Ev DEKVAULT_CONF ,\n"
     ".Pa $XDG_CONFIG_HOME/dekvault/dekvault.conf\nand\n.Pa /etc/dekvault/dekvault.conf .\n"
-    "It must be a regular file of at most 256 KiB that belongs to root or to the\nuser who runs\n.Xr dekvault 1 ,\n"
-    "and nobody else may be able to write it or its folder.\n"
-    ".Pp\nIt is YAML: one document, without anchors, aliases or tags.\nValues are taken as they are written;\n.Li "
-    "true\nand\n.Li false\nare the only booleans.\nA PIN or a key never stands in the file itself: it says where they "
-    "are.\nSuch a secret file belongs to root or to the user and has no permission for\nothers; its group may read it "
-    "where\n.Li allow\\-group\\-read\nsays so.\n.Sh SETTINGS\nThe groups are\n.Li vault ,\n.Li vaults ,\n.Li providers "
-    ",\n.Li audit\nand\n.Li memory .\nA provider's key is its KMS provider id, as MongoDB writes it:\n.Ar "
-    "type\nor\n.Ar type : Ns Ar name .\nA plug-in has settings of its own beside those of every provider.\n.Bl -tag "
-    "-width Ds\n";
+    "It must be a regular file of at most 256 KiB that belongs to root or to the\nuser who runs\n"
+    ".Xr dekvault 1 ,\nand nobody else may be able to write it or its folder.\n"
+    ".Pp\nIt is YAML: one document, without anchors, aliases or tags.\nValues are taken as they are written;\n"
+    ".Li true\nand\n.Li false\nare the only booleans.\n"
+    "A PIN or a key never stands in the file itself: it says where they are.\n"
+    "Such a secret file belongs to root or to the user and has no permission for\n"
+    "others; its group may read it where\n.Li allow\\-group\\-read\nsays so.\n"
+    ".Sh SETTINGS\nThe groups are\n.Li vault ,\n.Li vaults ,\n.Li providers ,\n.Li audit\nand\n.Li memory .\n"
+    "A provider's key is its KMS provider id, as MongoDB writes it:\n.Ar type\nor\n.Ar type : Ns Ar name .\n"
+    "A plug-in has settings of its own beside those of every provider.\n.Bl -tag -width Ds\n";
 
 static const char file_tail[] =
-    ".El\n.Sh EXAMPLES\n.Bd -literal -offset indent\nvault:\n  store: sqlite:/var/lib/dekvault/vault.db\nproviders:\n  "
-    "pkcs11:prod:\n    module: /usr/lib/softhsm/libsofthsm2.so\n    token: pkcs11:token=prod;serial=7f3a0c51\n"
-    "    pin\\-source: file:/etc/dekvault/prod.pin\n    cmk: pkcs11:object=cmk\\-2026\n    cmks: "
-    "[pkcs11:object=cmk\\-2025]\naudit:\n  to: file:/var/log/dekvault/audit.log\n.Ed\n.Sh SEE ALSO\n.Xr dekvault 1\n";
+    ".El\n"
+    ".Sh EXAMPLES\n"
+    ".Bd -literal -offset indent\nvault:\n  store: sqlite:/var/lib/dekvault/vault.db\nproviders:\n"
+    "  pkcs11:prod:\n    module: /usr/lib/softhsm/libsofthsm2.so\n    token: pkcs11:token=prod;serial=7f3a0c51\n"
+    "    pin\\-source: file:/etc/dekvault/prod.pin\n    cmk: pkcs11:object=cmk\\-2026\n"
+    "    cmks: [pkcs11:object=cmk\\-2025]\naudit:\n  to: file:/var/log/dekvault/audit.log\n"
+    ".Ed\n"
+    ".Sh SEE ALSO\n.Xr dekvault 1\n";
 
 static enum dkv_rc put_setting(void *arg, const struct dkv_setting_doc *doc, struct dkv_error *err)
 {

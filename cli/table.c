@@ -89,11 +89,11 @@ enum dkv_rc dkv_table_begin(struct dkv_table *table, struct dkv_output *out, con
 
 enum dkv_rc dkv_table_end(struct dkv_table *table, struct dkv_error *err)
 {
-    const uint8_t *at = table->cells.data, *end = at + table->cells.len;
-    while (at < end) {
-        DKV_TRY(write_row(table, at, err));
+    size_t at = 0;
+    while (at < table->cells.len) {
+        DKV_TRY(write_row(table, table->cells.data + at, err));
         for (size_t i = 0; i < table->n; i++) {
-            at += strlen((const char *)at + 1) + 2;
+            at += strlen((const char *)table->cells.data + at + 1) + 2;
         }
     }
     table->cells.len = 0;

@@ -21,13 +21,13 @@ static void a_cmk_made_in_softhsm_wraps_and_unwraps(void)
     }
     open_softhsm(&fixture, "pkcs11:object=cmk-2026");
 
-    const struct dkv_cmk_info info = create(&fixture, "cmk-2026", NULL);
+    const struct dkv_cmk_info *info = create(&fixture, "cmk-2026", NULL);
     round_trip(&fixture, NULL, &material);
 
-    CU_ASSERT_STRING_EQUAL(info.profile, "hmac-derive");
-    CU_ASSERT_EQUAL(strlen(info.key_id), 32);
-    CU_ASSERT_EQUAL(info.state, DKV_CMK_ENABLED);
-    CU_ASSERT_EQUAL(info.capabilities, DKV_CAP_BOUND | DKV_CAP_AUTHENTIC);
+    CU_ASSERT_STRING_EQUAL(info->profile, "hmac-derive");
+    CU_ASSERT_EQUAL(strlen(info->key_id), 32);
+    CU_ASSERT_EQUAL(info->state, DKV_CMK_ENABLED);
+    CU_ASSERT_EQUAL(info->capabilities, DKV_CAP_BOUND | DKV_CAP_AUTHENTIC);
     CU_ASSERT_EQUAL(material.len, 146);
     CU_ASSERT_EQUAL(material.bytes[0], 1);
     CU_ASSERT_EQUAL(material.bytes[1], 1);
@@ -43,10 +43,10 @@ static void an_aes_cmk_wraps_and_unwraps(void)
     }
     open_softhsm(&fixture, "aes");
 
-    const struct dkv_cmk_info info = create(&fixture, "aes", "aes-gcm");
+    const struct dkv_cmk_info *info = create(&fixture, "aes", "aes-gcm");
     round_trip(&fixture, "pkcs11:object=aes", &material);
 
-    CU_ASSERT_STRING_EQUAL(info.profile, "aes-gcm");
+    CU_ASSERT_STRING_EQUAL(info->profile, "aes-gcm");
     CU_ASSERT_EQUAL(material.len, 127);
     CU_ASSERT_EQUAL(material.bytes[1], 2);
     CU_ASSERT_EQUAL(material.bytes[2], 12);
@@ -626,13 +626,13 @@ static void nss_makes_and_uses_cmks_of_both_profiles(void)
         fixture.settings.cmk = profile_names[i];
         fixture_open(&fixture);
 
-        const struct dkv_cmk_info info = create(&fixture, profile_names[i], profile_names[i]);
+        const struct dkv_cmk_info *info = create(&fixture, profile_names[i], profile_names[i]);
         round_trip(&fixture, NULL, &material);
 
-        CU_ASSERT_EQUAL(info.state, DKV_CMK_ENABLED);
+        CU_ASSERT_EQUAL(info->state, DKV_CMK_ENABLED);
         bool is_told = false;
-        for (size_t f = 0; f < info.n_findings; f++) {
-            is_told = is_told || (strcmp(info.findings[f].check, "template") == 0 && !info.findings[f].ok);
+        for (size_t f = 0; f < info->n_findings; f++) {
+            is_told = is_told || (strcmp(info->findings[f].check, "template") == 0 && !info->findings[f].ok);
         }
         CU_ASSERT(is_told);
         material.bytes[material.len - 1] ^= 1;

@@ -21,14 +21,14 @@ static enum dkv_rc resolve_master_key(struct fixture *fixture, const struct dkv_
                                            ret, err);
 }
 
-static struct dkv_cmk_info master_key(const char *id_hex, const char *profile)
+static const struct dkv_cmk_info *master_key(const char *id_hex, const char *profile)
 {
     struct dkv_error err = {0};
-    struct dkv_cmk_info info = {0};
+    struct dkv_cmk_info *info = new_info();
     uint8_t id[64];
     size_t len = 0;
     CU_ASSERT_FATAL(dkv_from_hex(id_hex, strlen(id_hex), id, sizeof(id), &len));
-    ASSERT_OK(dkv_p11_master_key_write("pkcs11:test", dkv_span(id, len), profile, &info, &err));
+    ASSERT_OK(dkv_p11_master_key_write("pkcs11:test", dkv_span(id, len), profile, info, &err));
     return info;
 }
 
@@ -39,14 +39,14 @@ static void a_listed_id_is_resolved_without_contact(void)
     struct fixture fixture;
     struct dkv_error err = {0};
     struct dkv_cmk *cmk = NULL;
-    const struct dkv_cmk_info info = master_key("beef", "aes-gcm");
+    const struct dkv_cmk_info *info = master_key("beef", "aes-gcm");
     interposing_start();
     fixture_init(&fixture, "/nowhere/libtoken.so", TOKEN);
     fixture.settings.cmk = "a-label";
     fixture.cmks[0] = "id:BEEF";
     fixture_open(&fixture);
 
-    ASSERT_OK(resolve_master_key(&fixture, &info, &cmk, &err));
+    ASSERT_OK(resolve_master_key(&fixture, info, &cmk, &err));
 
     dkv_pkcs11_ops.cmk_free(cmk);
     fixture_close(&fixture);
@@ -57,14 +57,14 @@ static void an_unlisted_id_is_refused_without_contact(void)
     struct fixture fixture;
     struct dkv_error err = {0};
     struct dkv_cmk *cmk = NULL;
-    const struct dkv_cmk_info info = master_key("beef", "aes-gcm");
+    const struct dkv_cmk_info *info = master_key("beef", "aes-gcm");
     interposing_start();
     fixture_init(&fixture, "/nowhere/libtoken.so", TOKEN);
     fixture.settings.cmk = "id:aa";
     fixture.cmks[0] = "pkcs11:id=%bb;object=x";
     fixture_open(&fixture);
 
-    ASSERT_RC(DKV_E_POLICY, resolve_master_key(&fixture, &info, &cmk, &err));
+    ASSERT_RC(DKV_E_POLICY, resolve_master_key(&fixture, info, &cmk, &err));
 
     CU_ASSERT_PTR_NULL(cmk);
     fixture_close(&fixture);
@@ -80,11 +80,11 @@ static void an_id_that_no_listed_label_has_is_refused_before_any_key_is_used(voi
     }
     open_softhsm(&fixture, "listed");
     create(&fixture, "listed", NULL);
-    const struct dkv_cmk_info foreign = create(&fixture, "foreign", NULL);
-    const struct dkv_cmk_info unknown = master_key("beef", "aes-gcm");
+    const struct dkv_cmk_info *foreign = create(&fixture, "foreign", NULL);
+    const struct dkv_cmk_info *unknown = master_key("beef", "aes-gcm");
 
-    ASSERT_RC(DKV_E_POLICY, resolve_master_key(&fixture, &foreign, &cmk, &err));
-    ASSERT_RC(DKV_E_POLICY, resolve_master_key(&fixture, &unknown, &cmk, &err));
+    ASSERT_RC(DKV_E_POLICY, resolve_master_key(&fixture, foreign, &cmk, &err));
+    ASSERT_RC(DKV_E_POLICY, resolve_master_key(&fixture, unknown, &cmk, &err));
 
     CU_ASSERT_PTR_NULL(cmk);
     CU_ASSERT_EQUAL(counts.sign_init + counts.decrypt_init + counts.encrypt_init, 0);
@@ -104,13 +104,13 @@ static void a_document_opens_under_a_listed_label_and_id(void)
         }
         open_softhsm(&fixture, "new");
         create(&fixture, "new", NULL);
-        const struct dkv_cmk_info info = create(&fixture, "old", "aes-gcm");
+        const struct dkv_cmk_info *info = create(&fixture, "old", "aes-gcm");
         fixture_close(&fixture);
-        snprintf(reference, sizeof(reference), "%s%s", forms[i], strcmp(forms[i], "id:") == 0 ? info.key_id : "");
+        snprintf(reference, sizeof(reference), "%s%s", forms[i], strcmp(forms[i], "id:") == 0 ? info->key_id : "");
         fixture.cmks[0] = reference;
         fixture_open(&fixture);
 
-        ASSERT_RC(i < 3 ? DKV_OK : DKV_E_POLICY, resolve_master_key(&fixture, &info, &cmk, &err));
+        ASSERT_RC(i < 3 ? DKV_OK : DKV_E_POLICY, resolve_master_key(&fixture, info, &cmk, &err));
 
         dkv_pkcs11_ops.cmk_free(cmk);
         fixture_close(&fixture);
@@ -123,7 +123,7 @@ static void a_cmk_that_is_not_listed_can_be_shown_but_not_used(void)
     struct dkv_error err = {0};
     struct dkv_secret dek = {0};
     struct material material = {0};
-    struct dkv_cmk_info info = {0};
+    struct dkv_cmk_info *info = new_info();
     if (!start_softhsm()) {
         return;
     }
@@ -132,11 +132,11 @@ static void a_cmk_that_is_not_listed_can_be_shown_but_not_used(void)
     fill_dek(&dek);
     struct dkv_cmk *cmk = resolve(&fixture, "other");
 
-    ASSERT_OK(dkv_pkcs11_ops.describe(fixture.self, &a_call, cmk, &info, &err));
+    ASSERT_OK(dkv_pkcs11_ops.describe(fixture.self, &a_call, cmk, info, &err));
     ASSERT_RC(DKV_E_POLICY, try_wrap(&fixture, cmk, &dek, &material, &err));
     ASSERT_SAYS("pkcs11:test");
 
-    CU_ASSERT_STRING_EQUAL(info.label, "other");
+    CU_ASSERT_STRING_EQUAL(info->label, "other");
     CU_ASSERT_EQUAL(counts.sign_init, 0);
     dkv_pkcs11_ops.cmk_free(cmk);
     dkv_secret_done(&dek);
@@ -155,9 +155,9 @@ static void a_document_that_says_another_profile_than_the_token_is_refused(void)
     }
     import("mac", "\xbe\xef", CKK_GENERIC_SECRET);
     open_softhsm(&fixture, "mac");
-    const struct dkv_cmk_info info = master_key("beef", "aes-gcm");
+    const struct dkv_cmk_info *info = master_key("beef", "aes-gcm");
     ASSERT_OK(dkv_secret_init(&out, DKV_DEK_BYTES, &err));
-    ASSERT_OK(resolve_master_key(&fixture, &info, &cmk, &err));
+    ASSERT_OK(resolve_master_key(&fixture, info, &cmk, &err));
 
     ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, try_unwrap(&fixture, &a_call, cmk, dkv_span(document_id, 16),
                                                     dkv_span(material, sizeof(material)), &out, &err));
@@ -185,8 +185,8 @@ static void two_cmks_of_one_label_are_refused(void)
 
     ASSERT_RC(DKV_E_CONFIG, dkv_pkcs11_ops.resolve_reference(fixture.self, &a_call, NULL, &cmk, &err));
     ASSERT_SAYS("twin");
-    const struct dkv_cmk_info info = master_key("01", "aes-gcm");
-    ASSERT_RC(DKV_E_CONFIG, resolve_master_key(&fixture, &info, &cmk, &err));
+    const struct dkv_cmk_info *info = master_key("01", "aes-gcm");
+    ASSERT_RC(DKV_E_CONFIG, resolve_master_key(&fixture, info, &cmk, &err));
 
     CU_ASSERT_PTR_NULL(cmk);
     fixture_close(&fixture);
@@ -259,7 +259,7 @@ static void a_cmk_that_could_get_out_is_not_used(void)
         struct dkv_error err = {0};
         struct dkv_secret dek = {0};
         struct material material = {0};
-        struct dkv_cmk_info info = {0};
+        struct dkv_cmk_info *info = new_info();
         if (!start_softhsm()) {
             return;
         }
@@ -278,9 +278,9 @@ static void a_cmk_that_could_get_out_is_not_used(void)
         ASSERT_RC(DKV_E_POLICY, try_wrap(&fixture, cmk, &dek, &material, &err));
         CU_ASSERT_PTR_NOT_NULL(strstr(err.message, cases[i].says));
         err = (struct dkv_error){0};
-        ASSERT_OK(dkv_pkcs11_ops.describe(fixture.self, &a_call, cmk, &info, &err));
+        ASSERT_OK(dkv_pkcs11_ops.describe(fixture.self, &a_call, cmk, info, &err));
 
-        CU_ASSERT_EQUAL(info.state, DKV_CMK_UNUSABLE);
+        CU_ASSERT_EQUAL(info->state, DKV_CMK_UNUSABLE);
         CU_ASSERT_EQUAL(counts.encrypt_init + counts.sign_init, 0);
         dkv_pkcs11_ops.cmk_free(cmk);
         dkv_secret_done(&dek);
@@ -296,7 +296,7 @@ static const struct dkv_finding *finding(const struct dkv_cmk_info *info, const 
         }
     }
     CU_FAIL_FATAL("no such finding");
-    return NULL;
+    return &info->findings[0];
 }
 
 static void a_cmk_from_a_ceremony_warns_and_works(void)
@@ -304,7 +304,7 @@ static void a_cmk_from_a_ceremony_warns_and_works(void)
     struct fixture fixture;
     struct dkv_error err = {0};
     struct material material = {0};
-    struct dkv_cmk_info info = {0};
+    struct dkv_cmk_info *info = new_info();
     if (!start_softhsm()) {
         return;
     }
@@ -312,15 +312,15 @@ static void a_cmk_from_a_ceremony_warns_and_works(void)
     open_softhsm(&fixture, "ceremony");
     struct dkv_cmk *cmk = resolve(&fixture, NULL);
 
-    ASSERT_OK(dkv_pkcs11_ops.describe(fixture.self, &a_call, cmk, &info, &err));
+    ASSERT_OK(dkv_pkcs11_ops.describe(fixture.self, &a_call, cmk, info, &err));
     round_trip(&fixture, NULL, &material);
 
-    CU_ASSERT_EQUAL(info.state, DKV_CMK_ENABLED);
-    CU_ASSERT_STRING_EQUAL(info.key_id, "beef");
-    CU_ASSERT(!finding(&info, "local")->ok && !finding(&info, "local")->refuses);
-    CU_ASSERT(!finding(&info, "never-extractable")->ok);
-    CU_ASSERT(finding(&info, "extractable")->ok);
-    CU_ASSERT(!finding(&info, "mechanisms")->ok);
+    CU_ASSERT_EQUAL(info->state, DKV_CMK_ENABLED);
+    CU_ASSERT_STRING_EQUAL(info->key_id, "beef");
+    CU_ASSERT(!finding(info, "local")->ok && !finding(info, "local")->refuses);
+    CU_ASSERT(!finding(info, "never-extractable")->ok);
+    CU_ASSERT(finding(info, "extractable")->ok);
+    CU_ASSERT(!finding(info, "mechanisms")->ok);
     dkv_pkcs11_ops.cmk_free(cmk);
     fixture_close(&fixture);
 }
@@ -363,14 +363,14 @@ static void a_made_cmk_has_nothing_to_complain_about(void)
     open_softhsm(&fixture, "k");
     static const char *const names[] = {"hmac-derive", "aes-gcm"};
     for (size_t p = 0; p < DKV_COUNT(names); p++) {
-        const struct dkv_cmk_info info = create(&fixture, names[p], names[p]);
-        CU_ASSERT_STRING_EQUAL(info.label, names[p]);
-        CU_ASSERT(info.n_findings > 10);
-        for (size_t i = 0; i < info.n_findings; i++) {
-            if (!info.findings[i].ok) {
-                printf("# %s: %s\n", info.findings[i].check, info.findings[i].detail);
+        const struct dkv_cmk_info *info = create(&fixture, names[p], names[p]);
+        CU_ASSERT_STRING_EQUAL(info->label, names[p]);
+        CU_ASSERT(info->n_findings > 10);
+        for (size_t i = 0; i < info->n_findings; i++) {
+            if (!info->findings[i].ok) {
+                printf("# %s: %s\n", info->findings[i].check, info->findings[i].detail);
             }
-            CU_ASSERT(info.findings[i].ok);
+            CU_ASSERT(info->findings[i].ok);
         }
     }
     fixture_close(&fixture);
@@ -398,12 +398,12 @@ static void what_a_token_refuses_in_the_template_is_left_out_and_told(void)
         refused_rv = cases[i].rv;
         open_softhsm(&fixture, "k");
 
-        const struct dkv_cmk_info info = create(&fixture, "k", NULL);
+        const struct dkv_cmk_info *info = create(&fixture, "k", NULL);
 
-        CU_ASSERT_PTR_NOT_NULL(strstr(finding(&info, "template")->detail, cases[i].told));
-        CU_ASSERT(!finding(&info, "template")->ok && !finding(&info, "template")->refuses);
-        CU_ASSERT(!finding(&info, "mechanisms")->ok);
-        CU_ASSERT_EQUAL(info.state, DKV_CMK_ENABLED);
+        CU_ASSERT_PTR_NOT_NULL(strstr(finding(info, "template")->detail, cases[i].told));
+        CU_ASSERT(!finding(info, "template")->ok && !finding(info, "template")->refuses);
+        CU_ASSERT(!finding(info, "mechanisms")->ok);
+        CU_ASSERT_EQUAL(info->state, DKV_CMK_ENABLED);
         fixture_close(&fixture);
     }
 }
@@ -415,7 +415,8 @@ static void a_token_that_refuses_what_a_cmk_must_have_makes_none(void)
     for (size_t i = 0; i < DKV_COUNT(needed); i++) {
         struct fixture fixture;
         struct dkv_error err = {0};
-        struct dkv_cmk_info info = {.state = DKV_CMK_PENDING_DELETION};
+        struct dkv_cmk_info *info = new_info();
+        info->state = DKV_CMK_PENDING_DELETION;
         if (!start_softhsm()) {
             return;
         }
@@ -424,10 +425,10 @@ static void a_token_that_refuses_what_a_cmk_must_have_makes_none(void)
         refused_rv = CKR_ATTRIBUTE_VALUE_INVALID;
         open_softhsm(&fixture, "k");
 
-        ASSERT_RC(DKV_E_INVALID, try_create(&fixture, "k", NULL, &info, &err));
+        ASSERT_RC(DKV_E_INVALID, try_create(&fixture, "k", NULL, info, &err));
 
         CU_ASSERT_EQUAL(counts.generate, 4);
-        CU_ASSERT_EQUAL(info.state, DKV_CMK_PENDING_DELETION);
+        CU_ASSERT_EQUAL(info->state, DKV_CMK_PENDING_DELETION);
         fixture_close(&fixture);
     }
 }
@@ -444,10 +445,10 @@ static void a_passing_failure_is_tried_again_with_the_same_template(void)
     n_failures = 2;
     open_softhsm(&fixture, "k");
 
-    const struct dkv_cmk_info info = create(&fixture, "k", NULL);
+    const struct dkv_cmk_info *info = create(&fixture, "k", NULL);
 
     CU_ASSERT_EQUAL(counts.generate, 3);
-    CU_ASSERT(finding(&info, "mechanisms")->ok);
+    CU_ASSERT(finding(info, "mechanisms")->ok);
     fixture_close(&fixture);
 }
 
@@ -470,17 +471,17 @@ static void a_cmk_that_came_out_extractable_is_taken_away_again(void)
 {
     struct fixture fixture;
     struct dkv_error err = {0};
-    struct dkv_cmk_info info = {0};
+    struct dkv_cmk_info *info = new_info();
     struct dkv_cmk *cmk = NULL;
     if (!start_softhsm()) {
         return;
     }
     open_softhsm(&fixture, "k");
     ASSERT_OK(
-        dkv_pkcs11_ops.create_cmk(fixture.self, &a_call, &(struct dkv_cmk_request){.label = "first"}, &info, &err));
+        dkv_pkcs11_ops.create_cmk(fixture.self, &a_call, &(struct dkv_cmk_request){.label = "first"}, info, &err));
     interposed.C_GenerateKey = careless_generate;
 
-    ASSERT_RC(DKV_E_POLICY, try_create(&fixture, "k", NULL, &info, &err));
+    ASSERT_RC(DKV_E_POLICY, try_create(&fixture, "k", NULL, info, &err));
     ASSERT_SAYS("removed again");
 
     err = (struct dkv_error){0};
@@ -492,14 +493,14 @@ static void a_label_that_exists_is_a_conflict(void)
 {
     struct fixture fixture;
     struct dkv_error err = {0};
-    struct dkv_cmk_info info = {0};
+    struct dkv_cmk_info *info = new_info();
     if (!start_softhsm()) {
         return;
     }
     open_softhsm(&fixture, "k");
     create(&fixture, "k", "aes-gcm");
 
-    ASSERT_RC(DKV_E_CONFLICT, try_create(&fixture, "k", "hmac-derive", &info, &err));
+    ASSERT_RC(DKV_E_CONFLICT, try_create(&fixture, "k", "hmac-derive", info, &err));
 
     fixture_close(&fixture);
 }
@@ -517,8 +518,8 @@ static void requests_that_make_no_sense_are_refused(void)
     open_softhsm(&fixture, "k");
     for (size_t i = 0; i < DKV_COUNT(cases); i++) {
         struct dkv_error err = {0};
-        struct dkv_cmk_info info = {0};
-        ASSERT_RC(DKV_E_INVALID, try_create(&fixture, cases[i].label, cases[i].profile, &info, &err));
+        struct dkv_cmk_info *info = new_info();
+        ASSERT_RC(DKV_E_INVALID, try_create(&fixture, cases[i].label, cases[i].profile, info, &err));
     }
     fixture_close(&fixture);
 }
@@ -527,7 +528,7 @@ static void the_default_profile_is_what_the_token_can(void)
 {
     struct fixture fixture;
     struct dkv_error err = {0};
-    struct dkv_cmk_info info = {0};
+    struct dkv_cmk_info *info = new_info();
     if (!dkv_softhsm_start_with("slots.mechanisms = -,CKM_SHA256_HMAC")) {
         dkv_test_skip("SoftHSM isn't installed");
         return;
@@ -536,9 +537,9 @@ static void the_default_profile_is_what_the_token_can(void)
     interposing_start();
     open_softhsm(&fixture, "k");
 
-    info = create(&fixture, "k", NULL);
-    CU_ASSERT_STRING_EQUAL(info.profile, "aes-gcm");
-    ASSERT_RC(DKV_E_INVALID, try_create(&fixture, "l", "hmac-derive", &info, &err));
+    const struct dkv_cmk_info *made = create(&fixture, "k", NULL);
+    CU_ASSERT_STRING_EQUAL(made->profile, "aes-gcm");
+    ASSERT_RC(DKV_E_INVALID, try_create(&fixture, "l", "hmac-derive", info, &err));
 
     fixture_close(&fixture);
 }

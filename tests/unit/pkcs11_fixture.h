@@ -27,7 +27,7 @@ struct fixture {
     struct dkv_host_context context;
     struct dkv_host host;
     struct dkv_provider *self;
-    char pin_source[4200], state_dir[4200];
+    char pin_source[1024], state_dir[1024];
 };
 
 static const struct dkv_call a_call = {.purpose = DKV_PURPOSE_USE};
@@ -185,11 +185,21 @@ static inline enum dkv_rc try_create(struct fixture *fixture, const char *label,
     return dkv_pkcs11_ops.create_cmk(fixture->self, &a_call, &request, ret, err);
 }
 
-static inline struct dkv_cmk_info create(struct fixture *fixture, const char *label, const char *profile)
+/* One of the last four; too large for the stack. */
+static inline struct dkv_cmk_info *new_info(void)
+{
+    static struct dkv_cmk_info infos[4];
+    static unsigned next;
+    struct dkv_cmk_info *info = &infos[next++ % DKV_COUNT(infos)];
+    *info = (struct dkv_cmk_info){0};
+    return info;
+}
+
+static inline const struct dkv_cmk_info *create(struct fixture *fixture, const char *label, const char *profile)
 {
     struct dkv_error err = {0};
-    struct dkv_cmk_info info = {0};
-    ASSERT_OK(try_create(fixture, label, profile, &info, &err));
+    struct dkv_cmk_info *info = new_info();
+    ASSERT_OK(try_create(fixture, label, profile, info, &err));
     return info;
 }
 
