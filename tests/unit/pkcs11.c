@@ -104,11 +104,11 @@ static size_t put_context(uint8_t *to)
     return sizeof(head) + 16;
 }
 
-static void kbkdf(const uint8_t *salt, uint8_t ret[static 32])
+/* info: its first len bytes, with room for the salt */
+static void kbkdf(uint8_t *info, size_t len, const uint8_t *salt, uint8_t ret[static 32])
 {
     char mode[] = "counter", mac[] = "HMAC", digest[] = "SHA256", label[] = "dekvault/hmac-derive/1";
-    uint8_t info[128], cmk[32];
-    size_t len = put_context(info);
+    uint8_t cmk[32];
     memcpy(info + len, salt, 32);
     len += 32;
     memcpy(cmk, known_cmk, sizeof(cmk));
@@ -149,7 +149,7 @@ static void hmac_derive_is_what_openssl_computes(void)
     for (size_t i = 0; i < DKV_COUNT(types); i++) {
         struct fixture fixture;
         struct material material = {0};
-        uint8_t key[32], expected[112];
+        uint8_t key[32], info[128], expected[112];
         if (!start_softhsm()) {
             return;
         }
@@ -158,11 +158,41 @@ static void hmac_derive_is_what_openssl_computes(void)
 
         round_trip(&fixture, NULL, &material);
 
-        kbkdf(material.bytes + 2, key);
+        kbkdf(info, put_context(info), material.bytes + 2, key);
         gcm(key, zero_iv, material.bytes, 34, expected);
         CU_ASSERT_EQUAL(memcmp(material.bytes + 34, expected, 112), 0);
         fixture_close(&fixture);
     }
+}
+
+static void a_check_record_is_what_openssl_computes(void)
+{
+    static const uint8_t zero_iv[12];
+    static const char context[] = "\0\014pkcs11-check\0\003\xc0\xff\xee\0"; /* and its NUL: lp("") */
+    const struct dkv_call check = {.purpose = DKV_PURPOSE_CHECK};
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    struct dkv_secret dek = {0};
+    uint8_t record[256], key[32], info[128], expected[112];
+    if (!start_softhsm()) {
+        return;
+    }
+    import_known("known", CKK_GENERIC_SECRET);
+    open_softhsm(&fixture, "id:c0ffee");
+    fill_dek(&dek);
+    struct dkv_cmk *cmk = resolve(&fixture, NULL);
+    struct dkv_wrap_item item = {
+        .cmk = cmk, .input = dkv_secret_view(&dek), .output = record, .output_capacity = sizeof(record)};
+
+    ASSERT_OK(dkv_pkcs11_ops.wrap(fixture.self, &check, &item, 1, &err));
+
+    memcpy(info, context, sizeof(context));
+    kbkdf(info, sizeof(context), record + 2, key);
+    gcm(key, zero_iv, record, 34, expected);
+    CU_ASSERT_EQUAL(memcmp(record + 34, expected, 112), 0);
+    dkv_pkcs11_ops.cmk_free(cmk);
+    dkv_secret_done(&dek);
+    fixture_close(&fixture);
 }
 
 static void aes_gcm_is_what_openssl_computes(void)
@@ -232,6 +262,10 @@ static void every_flipped_byte_is_rejected(void)
             ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT,
                       open_sealed(&sealed, dkv_span(sealed.material.bytes, sealed.material.len), &err));
             sealed.material.bytes[i] ^= 0x40;
+            if (p == 1 && i > 2) {
+                /* an operation may still be active in the session, so it isn't used again */
+                CU_ASSERT_EQUAL_FATAL(sealed.fixture.self->pool.n_open, 0);
+            }
         }
         /* damage in the vault makes no new connections and no logins */
         CU_ASSERT_EQUAL(sealed.fixture.self->generation, 1);
@@ -606,6 +640,59 @@ static void a_call_that_is_over_or_cancelled_does_nothing(void)
     unseal(&sealed);
 }
 
+/* ---- Out of memory ---- */
+
+/* The whole way, with a state folder of its own each time: a login cut off is remembered, and rightly. */
+static enum dkv_rc first_use(void *arg, struct dkv_error *err)
+{
+    struct fixture fixture;
+    (void)arg;
+    fixture_init(&fixture, dkv_softhsm_module(), TOKEN);
+    fixture.settings.cmk = "k";
+    enum dkv_rc rc = fixture_try_open(&fixture, err);
+    if (rc == DKV_OK) {
+        rc = dkv_pkcs11_ops.check(fixture.self, &a_call, err);
+    }
+    fixture_close(&fixture);
+    return rc;
+}
+
+static enum dkv_rc make_one(void *arg, struct dkv_error *err)
+{
+    static unsigned number;
+    char label[32];
+    snprintf(label, sizeof(label), "made-%u", number++);
+    return try_create(arg, label, NULL, new_info(), err);
+}
+
+static enum dkv_rc open_document(void *arg, struct dkv_error *err)
+{
+    struct sealed *sealed = arg;
+    struct dkv_cmk *cmk = NULL;
+    struct dkv_cmk_info *info = new_info();
+    DKV_TRY(dkv_pkcs11_ops.describe(sealed->fixture.self, &a_call, sealed->cmk, info, err));
+    DKV_TRY(dkv_pkcs11_ops.resolve_document(sealed->fixture.self, &a_call,
+                                            dkv_span(info->master_key, info->master_key_len), &cmk, err));
+    const enum dkv_rc rc = try_unwrap(&sealed->fixture, &a_call, cmk, dkv_span(document_id, 16),
+                                      dkv_span(sealed->material.bytes, sealed->material.len), &sealed->out, err);
+    dkv_pkcs11_ops.cmk_free(cmk);
+    return rc;
+}
+
+static void every_failed_allocation_is_an_error_and_no_more(void)
+{
+    struct sealed sealed;
+    if (!start_softhsm()) {
+        return;
+    }
+    seal(&sealed, "hmac-derive");
+
+    CU_ASSERT(dkv_test_each_alloc_fails(make_one, &sealed.fixture) >= 3);
+    CU_ASSERT(dkv_test_each_alloc_fails(open_document, &sealed) >= 2);
+    unseal(&sealed);
+    CU_ASSERT(dkv_test_each_alloc_fails(first_use, NULL) >= 5);
+}
+
 /* ---- NSS ---- */
 
 static void nss_makes_and_uses_cmks_of_both_profiles(void)
@@ -670,6 +757,7 @@ static const struct dkv_test tests[] = {
     DKV_TEST(an_aes_cmk_wraps_and_unwraps),
     DKV_TEST(two_wraps_of_one_dek_differ),
     DKV_TEST(hmac_derive_is_what_openssl_computes),
+    DKV_TEST(a_check_record_is_what_openssl_computes),
     DKV_TEST(aes_gcm_is_what_openssl_computes),
     DKV_TEST(every_flipped_byte_is_rejected),
     DKV_TEST(every_other_length_is_rejected),
@@ -684,6 +772,7 @@ static const struct dkv_test tests[] = {
     DKV_TEST(threads_share_few_sessions),
     DKV_TEST(a_forked_child_is_told_to_open_anew),
     DKV_TEST(a_call_that_is_over_or_cancelled_does_nothing),
+    DKV_TEST(every_failed_allocation_is_an_error_and_no_more),
     DKV_TEST(nss_makes_and_uses_cmks_of_both_profiles),
     DKV_TEST(nss_without_its_string_is_a_fault_of_configuration),
 };

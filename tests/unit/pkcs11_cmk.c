@@ -169,6 +169,27 @@ static void a_document_that_says_another_profile_than_the_token_is_refused(void)
     fixture_close(&fixture);
 }
 
+static void a_reference_by_id_and_label_wants_both(void)
+{
+    static const char *const references[] = {"pkcs11:id=%be%ef;object=mac", "pkcs11:id=%be%ef;object=other"};
+    for (size_t i = 0; i < DKV_COUNT(references); i++) {
+        struct fixture fixture;
+        struct dkv_error err = {0};
+        struct dkv_cmk *cmk = NULL;
+        if (!start_softhsm()) {
+            return;
+        }
+        import("mac", "\xbe\xef", CKK_GENERIC_SECRET);
+        open_softhsm(&fixture, references[i]);
+        const struct dkv_cmk_info *info = master_key("beef", "hmac-derive");
+
+        ASSERT_RC(i == 0 ? DKV_OK : DKV_E_POLICY, resolve_master_key(&fixture, info, &cmk, &err));
+
+        dkv_pkcs11_ops.cmk_free(cmk);
+        fixture_close(&fixture);
+    }
+}
+
 /* ---- One CMK, not two ---- */
 
 static void two_cmks_of_one_label_are_refused(void)
@@ -210,7 +231,7 @@ static void two_cmks_of_one_id_are_refused(void)
         struct dkv_cmk *cmk = resolve(&fixture, NULL);
 
         ASSERT_RC(DKV_E_CONFIG, try_wrap(&fixture, cmk, &dek, &material, &err));
-        ASSERT_SAYS("beef");
+        ASSERT_SAYS("two keys with the CKA_ID beef");
 
         CU_ASSERT_EQUAL(counts.encrypt_init + counts.sign_init, 0);
         dkv_pkcs11_ops.cmk_free(cmk);
@@ -489,6 +510,57 @@ static void a_cmk_that_came_out_extractable_is_taken_away_again(void)
     fixture_close(&fixture);
 }
 
+/* Two keys for one call. */
+static CK_RV doubling_generate(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template, CK_ULONG n,
+                               CK_OBJECT_HANDLE *key)
+{
+    const CK_RV rv = real->C_GenerateKey(session, mechanism, template, n, key);
+    return rv == CKR_OK ? real->C_GenerateKey(session, mechanism, template, n, key) : rv;
+}
+
+static void a_key_that_was_made_twice_is_no_cmk(void)
+{
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    open_softhsm(&fixture, "k");
+    create(&fixture, "first", NULL); /* connects, so that the table is there to be changed */
+    interposed.C_GenerateKey = doubling_generate;
+
+    ASSERT_RC(DKV_E_INTERNAL, try_create(&fixture, "k", NULL, new_info(), &err));
+    ASSERT_SAYS("two keys");
+
+    fixture_close(&fixture);
+}
+
+/* A failure that leaves the key behind all the same. */
+static CK_RV leaving_generate(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template, CK_ULONG n,
+                              CK_OBJECT_HANDLE *key)
+{
+    const CK_RV rv = real->C_GenerateKey(session, mechanism, template, n, key);
+    return counts.generate++ == 0 ? CKR_GENERAL_ERROR : rv;
+}
+
+static void what_a_failed_try_left_behind_is_swept_away(void)
+{
+    struct fixture fixture;
+    struct material material = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    open_softhsm(&fixture, "k");
+    create(&fixture, "first", NULL);
+    interposed.C_GenerateKey = leaving_generate;
+
+    create(&fixture, "k", NULL);
+    round_trip(&fixture, "k", &material);
+
+    CU_ASSERT_EQUAL(counts.generate, 2);
+    fixture_close(&fixture);
+}
+
 static void a_label_that_exists_is_a_conflict(void)
 {
     struct fixture fixture;
@@ -711,6 +783,7 @@ static const struct dkv_test tests[] = {
     DKV_TEST(a_document_opens_under_a_listed_label_and_id),
     DKV_TEST(a_cmk_that_is_not_listed_can_be_shown_but_not_used),
     DKV_TEST(a_document_that_says_another_profile_than_the_token_is_refused),
+    DKV_TEST(a_reference_by_id_and_label_wants_both),
     DKV_TEST(two_cmks_of_one_label_are_refused),
     DKV_TEST(two_cmks_of_one_id_are_refused),
     DKV_TEST(a_key_that_is_not_there_is_not_found),
@@ -721,6 +794,8 @@ static const struct dkv_test tests[] = {
     DKV_TEST(a_token_that_refuses_what_a_cmk_must_have_makes_none),
     DKV_TEST(a_passing_failure_is_tried_again_with_the_same_template),
     DKV_TEST(a_cmk_that_came_out_extractable_is_taken_away_again),
+    DKV_TEST(a_key_that_was_made_twice_is_no_cmk),
+    DKV_TEST(what_a_failed_try_left_behind_is_swept_away),
     DKV_TEST(a_label_that_exists_is_a_conflict),
     DKV_TEST(requests_that_make_no_sense_are_refused),
     DKV_TEST(the_default_profile_is_what_the_token_can),
