@@ -27,7 +27,8 @@ DKV_MUST_USE enum dkv_rc dkv_file_read(int fd, const char *path, size_t max, str
 
 /* dkv_secret_file_read: a file with no bits for others (for group: read only, and only with
  * allow_group_read), owner root or the effective user, 1 to max bytes, straight into secret memory.
- * ret_stat may be NULL. All faults of the file are DKV_E_CONFIG, a missing one too. */
+ * ret_stat may be NULL. All faults of the file are DKV_E_CONFIG, a missing one too. DKV_E_TRANSIENT: it
+ * was written while it was read. */
 DKV_MUST_USE enum dkv_rc dkv_secret_file_read(const char *path, bool allow_group_read, size_t max, struct dkv_secret *ret,
                                  struct stat *ret_stat, struct dkv_error *err);
 /* dkv_secret_fd_read: all that a descriptor gives until its end, 1 to max bytes. */

@@ -2,7 +2,8 @@
 /* PIN and key files, and descriptors that give one: from read(2) straight into secret memory, never through
  * stdio or another buffer.
  *
- * Invariant: a secret is as long as what was read, no longer. No state, no lock. */
+ * Invariant: a secret is as long as what was read, no longer; a file's is the whole of one version, the one that
+ * ret_stat is of. No state, no lock. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -71,14 +72,36 @@ enum dkv_rc dkv_secret_fd_read(int fd, const char *name, size_t max, struct dkv_
     return DKV_OK;
 }
 
+static bool is_same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Half of an old PIN and half of a new one is a wrong PIN, and a new PIN known by the marks of the old file would be
+ * sent once more when it turns out wrong. */
+static enum dkv_rc check_unchanged(int fd, const char *path, const struct stat *before, struct dkv_error *err)
+{
+    struct stat now;
+    if (fstat(fd, &now) != 0) {
+        return dkv_fail_errno(err, dkv_rc_from_errno(errno), "can't read %s", path);
+    }
+    DKV_CHECK(now.st_size == before->st_size && is_same_time(&now.st_mtim, &before->st_mtim) &&
+                  is_same_time(&now.st_ctim, &before->st_ctim),
+              err, DKV_E_TRANSIENT, "the secret file %s was changed while it was read: try again", path);
+    return DKV_OK;
+}
+
 enum dkv_rc dkv_secret_file_read(const char *path, bool allow_group_read, size_t max, struct dkv_secret *ret,
                                  struct stat *ret_stat, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_fd_close) int fd = -1;
+    DKV_CLEANUP(dkv_secret_done) struct dkv_secret secret = {0};
     struct stat info;
     DKV_TRY(dkv_file_absent_is_config(dkv_file_open_regular(AT_FDCWD, path, path, &fd, &info, err), err));
     DKV_TRY(judge_secret(path, &info, allow_group_read, err));
-    DKV_TRY(dkv_secret_fd_read(fd, path, max, ret, err));
+    DKV_TRY(dkv_secret_fd_read(fd, path, max, &secret, err));
+    DKV_TRY(check_unchanged(fd, path, &info, err));
+    dkv_secret_steal(ret, &secret);
     if (ret_stat != NULL) {
         *ret_stat = info;
     }

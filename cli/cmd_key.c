@@ -51,7 +51,8 @@ static const struct dkv_command commands[] = {
         .usage = "[--provider ID] [--cmk REF] [--status S] [--name-prefix P] [--created-before T] [--created-after T]",
         .details =
             "With --json each line is the key document in canonical Extended JSON, as `key import` takes it. A long "
-            "CMK is shortened in the table.",
+            "CMK is shortened in the table. Documents that are malformed are told, the others listed, and the exit "
+            "code is 7.",
         .options = list_options,
         .n_options = DKV_COUNT(list_options),
         .need = DKV_NEED_VAULT,

@@ -147,7 +147,7 @@ static enum dkv_rc malformed_row(struct dkv_table *table, struct dkv_span bson, 
 }
 
 struct listing {
-    struct dkv_output *out;
+    struct dkv_cli *cli;
     struct dkv_table table;
 };
 
@@ -163,23 +163,42 @@ static enum dkv_rc document_json(struct dkv_output *out, struct dkv_span bson, s
     return dkv_out_line(out, &json, err);
 }
 
+/* Bytes that have no JSON are told on standard error. */
+static enum dkv_rc list_json(struct dkv_output *out, struct dkv_span bson, bool *ret_good, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf json = {0};
+    struct dkv_error why = {0};
+    *ret_good = dkv_extjson_document(&json, bson, &why) == DKV_OK;
+    if (*ret_good) {
+        return dkv_out_line(out, &json, err);
+    }
+    dkv_cli_print_error(&why, true /* json */);
+    return DKV_OK;
+}
+
+static enum dkv_rc list_row(struct dkv_table *table, struct dkv_span bson, bool *ret_good, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
+    struct dkv_error why = {0};
+    *ret_good = dkv_document_parse(bson, &document, &why) == DKV_OK;
+    return *ret_good ? document_row(table, &document, err) : malformed_row(table, bson, &why, err);
+}
+
 static enum dkv_rc print_key(void *arg, struct dkv_span bson, struct dkv_error *err)
 {
     struct listing *listing = arg;
-    DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
-    struct dkv_error why = {0};
-    if (listing->out->json) {
-        return document_json(listing->out, bson, err);
+    struct dkv_cli *cli = listing->cli;
+    bool good = true;
+    DKV_TRY(cli->out.json ? list_json(&cli->out, bson, &good, err) : list_row(&listing->table, bson, &good, err));
+    if (!good) {
+        cli->exit_code = dkv_cli_exit_code(DKV_E_REJECTED_CIPHERTEXT);
     }
-    if (dkv_document_parse(bson, &document, &why) != DKV_OK) {
-        return malformed_row(&listing->table, bson, &why, err);
-    }
-    return document_row(&listing->table, &document, err);
+    return DKV_OK;
 }
 
 enum dkv_rc dkv_cmd_key_list(struct dkv_cli *cli, struct dkv_error *err)
 {
-    DKV_CLEANUP(listing_done) struct listing listing = {.out = &cli->out};
+    DKV_CLEANUP(listing_done) struct listing listing = {.cli = cli};
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf cmk = {0};
     struct dkv_key_filter filter = DKV_KEY_FILTER_ALL;
     DKV_TRY(read_filter(cli, &filter, &cmk, err));

@@ -55,11 +55,41 @@ static void free_json(char *json, size_t len)
     }
 }
 
+/* libbson writes what lies deeper than 200 levels as the text "{ ... }", without a word. MongoDB's servers take 180. */
+#define DEPTH_MAX 190u
+
+/* Steps into a document, an array or a code's scope. */
+static bool enter(const bson_iter_t *at, bson_iter_t *ret)
+{
+    uint32_t code_len, scope_len;
+    const uint8_t *scope;
+    bson_t document;
+    if (!BSON_ITER_HOLDS_CODEWSCOPE(at)) {
+        return (BSON_ITER_HOLDS_DOCUMENT(at) || BSON_ITER_HOLDS_ARRAY(at)) && bson_iter_recurse(at, ret);
+    }
+    (void)bson_iter_codewscope(at, &code_len, &scope_len, &scope);
+    return bson_init_static(&document, scope, scope_len) && bson_iter_init(ret, &document);
+}
+
+static bool is_deep(bson_iter_t *at, unsigned levels)
+{
+    bson_iter_t child;
+    while (bson_iter_next(at)) {
+        if (enter(at, &child) && (levels == 0 || is_deep(&child, levels - 1))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum dkv_rc dkv_extjson_document(struct dkv_buf *out, struct dkv_span bson, struct dkv_error *err)
 {
     bson_t document;
+    bson_iter_t at;
     size_t len = 0;
     DKV_CHECK(bson_init_static(&document, bson.data, bson.len), err, DKV_E_REJECTED_CIPHERTEXT, "not a BSON document");
+    DKV_CHECK(bson_iter_init(&at, &document) && !is_deep(&at, DEPTH_MAX), err, DKV_E_INVALID,
+              "a value nested more than %u deep can't be printed", DEPTH_MAX);
     char *json = bson_as_canonical_extended_json(&document, &len);
     DKV_CHECK(json != NULL, err, DKV_E_REJECTED_CIPHERTEXT, "not a valid BSON document");
     const enum dkv_rc rc = append_json(out, json, len, err);

@@ -16,7 +16,7 @@ static void open_standard_descriptors(void)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         const int mode = fd == STDERR_FILENO ? O_WRONLY : O_RDONLY; /* writing to standard output stays an error */
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) != fd) {
-            abort();
+            _exit(1);
         }
     }
 }
@@ -85,8 +85,8 @@ int main(int argc, char **argv)
     if (rc != DKV_OK) {
         dkv_cli_print_error(&err, cli.out.json);
     }
-    dkv_set_log(NULL, NULL);
     const int code = rc != DKV_OK ? dkv_cli_exit_code(rc) : cli.exit_code;
     dkv_cli_done(&cli);
+    dkv_set_log(NULL, NULL);
     return code;
 }

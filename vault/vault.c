@@ -10,17 +10,6 @@
 
 #define LOCATION_MAX 8192u
 
-enum dkv_rc dkv_process_start(const struct dkv_provider_file *file, struct dkv_error *err)
-{
-    const uint64_t limit_kib = file->memory_limit_kib;
-    const struct dkv_secret_options options = {
-        .allow_unlocked = file->memory_allow_unlocked,
-        .limit = limit_kib < SIZE_MAX / 1024 ? (size_t)limit_kib * 1024 : 0,
-    };
-    DKV_TRY(dkv_secret_configure(&options, err));
-    return dkv_crypto_start(file->fips_required ? file->fips_config : NULL, err);
-}
-
 /* ---- The store's location ---- */
 
 /* Copies text of secret memory, to have a NUL behind it. */

@@ -65,8 +65,8 @@ static void read_label(const struct dkv_provider *self, struct dkv_p11_key *key)
         (void)dkv_line_put(key->label, sizeof(key->label), 0, text);
     }
     dkv_to_hex(dkv_span(key->id, key->id_len), hex);
-    (void)snprintf(key->name, sizeof(key->name), "%s%s", key->label[0] != '\0' ? "" : "id:",
-                   key->label[0] != '\0' ? key->label : hex);
+    (void)snprintf(key->name, sizeof(key->name), "%s%s",
+                   key->label[0] != '\0' ? "" : "id:", key->label[0] != '\0' ? key->label : hex);
 }
 
 enum dkv_rc dkv_p11_key_read(const struct dkv_provider *self, CK_OBJECT_HANDLE handle, struct dkv_p11_key *ret,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The guard remembers in the state folder which PIN source failed with which token, so that cron, restarts and twenty
  * processes with one wrong PIN make one attempt together, not as many as lock the token. Invariant: the memory is
- * written before a PIN is sent and taken back when it was right, so a process that dies in between leaves it behind.
+ * written before a PIN is sent and taken back when it was right, so a process that dies in between leaves it behind;
+ * after an attempt that proved nothing it is what it was before.
  * Lock: the caller holds the token's state lock from check to clear. Nothing is derived from a PIN. */
 #include "providers/pkcs11/internal.h"
 
@@ -60,9 +61,16 @@ static enum dkv_rc put(const struct dkv_provider *self, const struct dkv_p11_pin
 }
 
 enum dkv_rc dkv_p11_guard_arm(const struct dkv_provider *self, const struct dkv_p11_pin_source *source,
-                              struct dkv_error *err)
+                              struct dkv_buf *ret_before, struct dkv_error *err)
 {
+    DKV_TRY(get(self, source, ret_before, err));
     return put(self, source, dkv_span_str(source->fingerprint), err);
+}
+
+enum dkv_rc dkv_p11_guard_restore(const struct dkv_provider *self, const struct dkv_p11_pin_source *source,
+                                  struct dkv_span before, struct dkv_error *err)
+{
+    return put(self, source, before, err);
 }
 
 enum dkv_rc dkv_p11_guard_clear(const struct dkv_provider *self, const struct dkv_p11_pin_source *source,

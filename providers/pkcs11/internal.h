@@ -284,8 +284,12 @@ DKV_MUST_USE enum dkv_rc dkv_p11_pin_open(struct dkv_provider *self, struct dkv_
 /* The guard: DKV_E_POLICY when this source has failed with this token and hasn't changed. */
 DKV_MUST_USE enum dkv_rc dkv_p11_guard_check(const struct dkv_provider *self, const struct dkv_p11_pin_source *source,
                                              struct dkv_error *err);
+/* dkv_p11_guard_arm: *ret_before is what was remembered until then, for dkv_p11_guard_restore. */
 DKV_MUST_USE enum dkv_rc dkv_p11_guard_arm(const struct dkv_provider *self, const struct dkv_p11_pin_source *source,
-                                           struct dkv_error *err);
+                                           struct dkv_buf *ret_before, struct dkv_error *err);
+/* dkv_p11_guard_restore: the attempt proved nothing, neither that the PIN is right nor that it is wrong. */
+DKV_MUST_USE enum dkv_rc dkv_p11_guard_restore(const struct dkv_provider *self, const struct dkv_p11_pin_source *source,
+                                               struct dkv_span before, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_p11_guard_clear(const struct dkv_provider *self, const struct dkv_p11_pin_source *source,
                                              struct dkv_error *err);
 

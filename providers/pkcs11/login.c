@@ -11,17 +11,24 @@ struct attempt {
     const struct dkv_p11_login_options *options;
     struct dkv_p11_pin_source source;
     struct dkv_secret pin;
+    struct dkv_buf before; /* what the guard remembered of the source */
 };
 
 /* ---- Whether the token may be tried at all ---- */
 
+/* The session is open by now and ends with its token: a token that was exchanged before that is found out here. */
 static enum dkv_rc read_flags(struct dkv_provider *self, struct dkv_error *err)
 {
     CK_TOKEN_INFO info = {0};
+    struct dkv_p11_token now;
     const CK_RV rv = self->functions->C_GetTokenInfo(self->token.slot, &info);
     if (rv != CKR_OK) {
         return dkv_p11_fail(err, rv, "token %s: C_GetTokenInfo", self->token.label);
     }
+    dkv_p11_token_describe(&info, self->token.slot, &now);
+    DKV_CHECK(strcmp(now.identity, self->token.identity) == 0, err, DKV_E_UNREACHABLE,
+              "token %s (serial %s) isn't in its slot any more, but %s (serial %s) is, which gets no PIN",
+              self->token.label, self->token.serial, now.label, now.serial);
     self->token.flags = info.flags;
     return DKV_OK;
 }
@@ -60,18 +67,16 @@ static enum dkv_rc check_count(const struct attempt *attempt, struct dkv_error *
 
 /* ---- The one attempt ---- */
 
-/* Codes with which a token says that it didn't look at the PIN. */
+/* Codes with which a token says that it didn't look at the PIN. Not those for what happened in the middle of the call:
+ * CKR_DEVICE_REMOVED, CKR_SESSION_CLOSED. */
 static bool was_not_tried(CK_RV rv)
 {
     static const CK_RV codes[] = {CKR_USER_ALREADY_LOGGED_IN,
                                   CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
                                   CKR_SESSION_HANDLE_INVALID,
-                                  CKR_SESSION_CLOSED,
                                   CKR_SESSION_READ_ONLY_EXISTS,
                                   CKR_CRYPTOKI_NOT_INITIALIZED,
                                   CKR_TOKEN_NOT_PRESENT,
-                                  CKR_DEVICE_REMOVED,
-                                  CKR_HOST_MEMORY,
                                   CKR_USER_PIN_NOT_INITIALIZED,
                                   CKR_FUNCTION_CANCELED};
     for (size_t i = 0; i < DKV_COUNT(codes); i++) {
@@ -103,7 +108,7 @@ static enum dkv_rc fail_login(struct attempt *attempt, CK_RV rv, struct dkv_erro
     struct dkv_provider *self = attempt->self;
     const bool is_refused = may_have_counted(self, rv);
     if (!is_refused) {
-        DKV_TRY(dkv_p11_guard_clear(self, &attempt->source, err));
+        DKV_TRY(dkv_p11_guard_restore(self, &attempt->source, dkv_span_buf(&attempt->before), err));
         return dkv_p11_fail(err, rv, "token %s: C_Login", self->token.label);
     }
     /* What was typed wrong is asked anew, once the guard lets it. */
@@ -128,7 +133,7 @@ static enum dkv_rc succeed(struct attempt *attempt, struct dkv_error *err)
 static enum dkv_rc already_in(struct attempt *attempt, struct dkv_error *err)
 {
     const struct dkv_provider *self = attempt->self;
-    DKV_TRY(dkv_p11_guard_clear(self, &attempt->source, err));
+    DKV_TRY(dkv_p11_guard_restore(self, &attempt->source, dkv_span_buf(&attempt->before), err));
     DKV_CHECK(!attempt->options->is_deliberate, err, DKV_E_CONFLICT,
               "this process is logged in to token %s already, so the PIN wasn't tried: use a process of its own",
               self->token.label);
@@ -138,7 +143,7 @@ static enum dkv_rc already_in(struct attempt *attempt, struct dkv_error *err)
 static enum dkv_rc send_pin(struct attempt *attempt, struct dkv_error *err)
 {
     struct dkv_provider *self = attempt->self;
-    DKV_TRY(dkv_p11_guard_arm(self, &attempt->source, err));
+    DKV_TRY(dkv_p11_guard_arm(self, &attempt->source, &attempt->before, err));
     const CK_RV rv = self->functions->C_Login(self->main, CKU_USER, attempt->pin.data, attempt->pin.len);
     if (rv == CKR_OK) {
         return succeed(attempt, err);
@@ -228,6 +233,7 @@ enum dkv_rc dkv_p11_login(struct dkv_provider *self, const struct dkv_call *call
     DKV_TRY(take_lock(self, call, &lock, err));
     const enum dkv_rc rc = guarded(&attempt, err);
     dkv_secret_done(&attempt.pin);
+    dkv_buf_done(&attempt.before);
     self->host->state_unlock(lock);
     return rc;
 }

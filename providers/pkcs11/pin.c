@@ -43,9 +43,9 @@ static enum dkv_rc name_file(const struct dkv_provider *self, const char *path, 
 enum dkv_rc dkv_p11_pin_source_of(const struct dkv_provider *self, struct dkv_p11_pin_source *ret,
                                   struct dkv_error *err)
 {
-    struct dkv_p11_pin_source source = {.name = source_text(self)};
-    const char *path = file_of(source.name);
-    DKV_CHECK(source.name != NULL || asks_by_itself(self), err, DKV_E_CONFIG,
+    struct dkv_p11_pin_source source = {.name = asks_by_itself(self) ? "the token's own PIN pad" : source_text(self)};
+    const char *path = asks_by_itself(self) ? NULL : file_of(source.name);
+    DKV_CHECK(source.name != NULL, err, DKV_E_CONFIG,
               "%s:%u: token %s wants a PIN: set pin-source (file:/PATH, fd:N or prompt)", self->settings->file,
               self->settings->line, self->token.label);
     if (path != NULL) {
@@ -55,16 +55,13 @@ enum dkv_rc dkv_p11_pin_source_of(const struct dkv_provider *self, struct dkv_p1
         (void)snprintf(source.key, sizeof(source.key), "pin/%s/asked", self->token.identity);
         (void)snprintf(source.fingerprint, sizeof(source.fingerprint), "serial %s", self->token.serial);
     }
-    if (source.name == NULL) {
-        source.name = "the token's own PIN pad";
-    }
     *ret = source;
     return DKV_OK;
 }
 
 /* ---- Reading ---- */
 
-/* The marks are those of the descriptor that was read, so a file changed meanwhile has other ones. */
+/* The marks are those of the descriptor that was read; a file that changed meanwhile wasn't read. */
 static enum dkv_rc read_file(const struct dkv_provider *self, const char *path, struct dkv_p11_pin_source *source,
                              struct dkv_secret *ret, struct dkv_error *err)
 {

@@ -23,8 +23,9 @@ static enum dkv_rc check_listed(const struct job *job, struct dkv_error *err)
         return DKV_OK;
     }
     dkv_to_hex(dkv_span(job->item->cmk->id, job->item->cmk->id_len), hex);
-    return dkv_fail(err, DKV_E_POLICY, "CMK %s isn't in cmk or cmks of %s, so it isn't used: add id:%s there first (%s:%u)",
-                    hex, settings->id, hex, settings->file, settings->line);
+    return dkv_fail(err, DKV_E_POLICY,
+                    "CMK %s isn't in cmk or cmks of %s, so it isn't used: add id:%s there first (%s:%u)", hex,
+                    settings->id, hex, settings->file, settings->line);
 }
 
 /* A document's context is its _id and a check record's is empty: neither can be made to look like the other. */

@@ -205,7 +205,38 @@ done
 [ "$bad" = 0 ]
 report $? "a payload cut to each of $length lengths (exit 7)"
 
-# ---- Pinned names, encrypt-with ----
+# ---- Documents that somebody put into the vault ----
+aws='{"provider":"aws","region":"eu-west-1","key":"arn:aws:kms:eu-west-1:123456789012:key/00112233-4455-6677-8899-aabbccddeeff"}'
+foreign=$(jq -c --argjson m "$aws" '._id."$binary".base64 = "AAECAwQFRgeICQoLDA0ODw==" | .masterKey = $m' <<<"$document")
+foreign_id=00010203-0405-4607-8809-0a0b0c0d0e0f
+run_in_expect 9 "a document of a provider that isn't configured: import" "$foreign" "$dekvault" key import
+run_in_expect 0 "... import --unverified" "$foreign" "$dekvault" key import --unverified
+run_expect 0 "... is listed" dekvault key list --provider aws --json
+json "... unchanged" '.masterKey.region == "eu-west-1"'
+run_expect 0 "... is shown" dekvault key show "$foreign_id"
+run_expect 0 "... is given a name" dekvault key add-name "$foreign_id" foreign
+run_expect 9 "... encrypts nothing" dekvault encrypt foreign --string x
+run_expect 0 "... is deleted" dekvault key delete foreign --yes
+spoilt=$(jq -c --arg x "$(flipped "$material" 100)" '._id."$binary".base64 = "AAECAwQFRgeICQoLDA0ODw==" | .keyMaterial."$binary".base64 = $x' <<<"$document")
+run_in_expect 0 "a document whose key doesn't open: import --unverified" "$spoilt" "$dekvault" key import --unverified
+run_expect 7 "... encrypts nothing" dekvault encrypt "$foreign_id" --string x
+says "... and names the document" "$foreign_id"
+if command -v sqlite3 >/dev/null; then
+    check "a document overwritten" sqlite3 "$work/good/vault.db" "UPDATE keys SET document = x'0500000000' WHERE id = x'000102030405460788090a0b0c0d0e0f'"
+    run_expect 7 "... key list" dekvault key list
+    says "... says so" "MALFORMED"
+    says "... and lists the others" "$id"
+    check "bytes that are no BSON" sqlite3 "$work/good/vault.db" "UPDATE keys SET document = x'ffff' WHERE id = x'000102030405460788090a0b0c0d0e0f'"
+    run_expect 7 "... key list --json" dekvault key list --json
+    json "... lists the others" '._id'
+    run_expect 7 "... key show" dekvault key show "$foreign_id"
+    run_expect 7 "... encrypt" dekvault encrypt "$foreign_id" --string x
+else
+    skip 9 "sqlite3 isn't installed"
+fi
+run_expect 0 "... and can be deleted" dekvault key delete "$foreign_id" --yes
+
+# ---- Pinned names ----
 run_expect 0 "a name to pin" dekvault key add-name "$id" pinned
 cp -r "$work/good" "$work/pinned"
 conf_local pinned 'names:' "  pinned: $wrong_id"
@@ -284,6 +315,10 @@ for offset in 0 1 2 33 34 129 130 $((n - 1)); do
 done
 [ "$bad" = 0 ]
 report $? "pkcs11 keyMaterial with a bit flipped in each region (exit 7)"
+moved=$(jq -c --argjson x "$other_id" '._id = $x' <<<"$document2")
+run_in_expect 0 "the moved document, import --unverified" "$moved" "$dekvault" --config "$one" key import --unverified
+run_expect 7 "... encrypts nothing" dekvault --config "$one" encrypt 00010203-0405-4607-8809-0a0b0c0d0e0f --string x
+run_expect 0 "... and can be deleted" dekvault --config "$one" key delete 00010203-0405-4607-8809-0a0b0c0d0e0f --yes
 run_in_expect 9 "a document of a keyId that no file lists" "$(jq -c '.masterKey.keyId = "00112233445566778899aabbccddeeff"' <<<"$document2")" \
     "$dekvault" --config "$one" key import
 run_in_expect 0 "the document itself" "$document2" "$dekvault" --config "$one" key import

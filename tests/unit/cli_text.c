@@ -15,8 +15,8 @@
 static void one_json_value_is_taken(void)
 {
     static const char *const right[] = {
-        "1", "-0", "0.5", "1e9", "-12.5E-3", "true", "false", "null", "\"\"", "\"a\\u00ff\\n\\\"\"", "[]", "{}", " [1, 2] ",
-        "{\"a\":{\"b\":[{},[]]},\"c\":1}", "\t\n\r 1 \n", "[[[[]]]]", "\"\xc3\xbc\"",
+        "1", "-0", "0.5", "1e9", "-12.5E-3", "true", "false", "null", "\"\"", "\"a\\u00ff\\n\\\"\"", "[]", "{}",
+            " [1, 2] ", "{\"a\":{\"b\":[{},[]]},\"c\":1}", "\t\n\r 1 \n", "[[[[]]]]", "\"\xc3\xbc\"",
     };
     struct dkv_error err = {0};
     for (size_t i = 0; i < DKV_COUNT(right); i++) {
@@ -27,9 +27,11 @@ static void one_json_value_is_taken(void)
 static void anything_else_is_refused(void)
 {
     static const char *const wrong[] = {
-        "", " ", "1 2", "1,2", "1}", "{", "[", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "[1,]", "[,1]", "{1:2}", "{a:1}",
-        "'a'", "\"a", "\"a\nb\"", "\"\\x\"", "\"\\u12g4\"", "01", "+1", ".5", "1.", "1e", "-", "tru", "truee", "nul", "NaN",
-        "[1 2]", "{\"a\":1 \"b\":2}", "[}", "{]", "1}, {\"v\": 2", "{}{}", "[]]", "\"\xff\"", "/**/1", "\x0b" "1",
+        "", " ", "1 2", "1,2", "1}", "{", "[", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "[1,]", "[,1]", "{1:2}",
+            "{a:1}",
+        "'a'", "\"a", "\"a\nb\"", "\"\\x\"", "\"\\u12g4\"", "01", "+1", ".5", "1.", "1e", "-", "tru", "truee", "nul",
+            "NaN",
+        "[1 2]", "{\"a\":1 \"b\":2}", "[}", "{]", "1}, {\"v\": 2", "{}{}", "[]]", "\"\xff\"", "/**/1", "\v1",
     };
     for (size_t i = 0; i < DKV_COUNT(wrong); i++) {
         struct dkv_error err = {0};
@@ -70,8 +72,8 @@ static void a_value_goes_there_and_back(void)
         {"\"a\\u0000b\"", "\"a\\u0000b\"", 0x02},
         {"null", "null", 0x0a},
         {"true", "true", 0x08},
-        {"{}", "{ }", 0x03},
-        {"[]", "[ ]", 0x04},
+        {"{}", "{  }", 0x03},
+        {"[]", "[  ]", 0x04},
         {"{\"$minKey\":1}", "{ \"$minKey\" : 1 }", 0xff},
         {"\":}{\"", "\":}{\"", 0x02},
     };
@@ -135,7 +137,8 @@ static void what_a_terminal_acts_upon_is_escaped(void)
 
 static void what_is_no_extended_json_is_refused(void)
 {
-    static const char *const wrong[] = {"{\"$numberInt\":\"x\"}", "{\"$oid\":\"12\"}", "{\"$binary\":5}", "1}, \"w\": {"};
+    static const char *const wrong[] = {"{\"$numberInt\":\"x\"}", "{\"$oid\":\"12\"}", "{\"$binary\":5}",
+                                        "1}, \"w\": {"};
     for (size_t i = 0; i < DKV_COUNT(wrong); i++) {
         struct dkv_error err = {0};
         DKV_CLEANUP(dkv_buf_done) struct dkv_buf bson = {0};
@@ -177,7 +180,8 @@ static void times_are_read_to_the_millisecond(void)
         const char *text;
         int64_t ms;
     } times[] = {
-        {"1970-01-01", 0}, {"1970-01-01T00:00:00.5Z", 500}, {"1969-12-31T23:59:59.999Z", -1}, {"2026-01-31T12:00:00Z", 1769860800000},
+        {"1970-01-01", 0}, {"1970-01-01T00:00:00.5Z", 500}, {"1969-12-31T23:59:59.999Z", -1},
+            {"2026-01-31T12:00:00Z", 1769860800000},
         {"2024-02-29", 1709164800000},
     };
     for (size_t i = 0; i < DKV_COUNT(times); i++) {
@@ -191,9 +195,10 @@ static void times_are_read_to_the_millisecond(void)
 static void what_is_no_time_is_refused(void)
 {
     static const char *const wrong[] = {
-        "", "2026", "2026-1-1", "2026-02-29", "2026-13-01", "2026-00-01", "2026-01-00", "2026-01-01T", "2026-01-01T24:00:00Z",
-        "2026-01-01T12:00:00", "2026-01-01T12:00Z", "2026-01-01T12:00:60Z", "2026-01-01T12:00:00.Z", "2026-01-01T12:00:00.1234Z",
-        "2026-01-01 ", "-026-01-01", "2026-01-01T12:00:00+01:00",
+        "", "2026", "2026-1-1", "2026-02-29", "2026-13-01", "2026-00-01", "2026-01-00", "2026-01-01T",
+            "2026-01-01T24:00:00Z",
+        "2026-01-01T12:00:00", "2026-01-01T12:00Z", "2026-01-01T12:00:60Z", "2026-01-01T12:00:00.Z",
+            "2026-01-01T12:00:00.1234Z", "2026-01-01 ", "-026-01-01", "2026-01-01T12:00:00+01:00",
     };
     for (size_t i = 0; i < DKV_COUNT(wrong); i++) {
         struct dkv_error err = {0};
@@ -256,7 +261,8 @@ static void a_line_that_is_too_long_is_passed_over(void)
     ASSERT_OK(dkv_buf_reserve(&text, LONG + 5, &err));
     memset(text.data, 'x', LONG);
     memcpy(text.data + LONG, "\nend\n", 5);
-    DKV_CLEANUP(dkv_lines_done) struct dkv_lines lines = {.fd = reader_of((const char *)text.data, LONG + 5), .name = "x"};
+    DKV_CLEANUP(dkv_lines_done) struct dkv_lines lines = {.fd = reader_of((const char *)text.data, LONG + 5),
+                                                          .name = "x"};
 
     ASSERT_OK(dkv_lines_next(&lines, 1000, &line, &too_long, &more, &err));
     CU_ASSERT_TRUE(too_long && more);
@@ -294,8 +300,10 @@ static void columns_are_aligned_by_characters(void)
     DKV_CLEANUP(dkv_table_done) struct dkv_table table = {0};
 
     ASSERT_OK(dkv_table_begin(&table, &out, columns, 2, &err));
-    ASSERT_OK(dkv_table_row(&table, (const struct dkv_cell[]){{"\xc3\xbc\xc3\xbc\xc3\xbc", DKV_GOOD}, {"x", DKV_PLAIN}}, &err));
-    ASSERT_OK(dkv_table_row(&table, (const struct dkv_cell[]){{"a\x1b[31m\xc2\x9b\xe2\x80\xae", DKV_BAD}, {NULL, DKV_PLAIN}}, &err));
+    ASSERT_OK(dkv_table_row(&table, (const struct dkv_cell[]){{"\xc3\xbc\xc3\xbc\xc3\xbc", DKV_GOOD},
+                                                              {"x", DKV_PLAIN}}, &err));
+    ASSERT_OK(dkv_table_row(&table, (const struct dkv_cell[]){{"a\x1b[31m\xc2\x9b\xe2\x80\xae", DKV_BAD},
+                                                              {NULL, DKV_PLAIN}}, &err));
     CU_ASSERT_EQUAL(out.pending.len, 0);
     ASSERT_OK(dkv_table_end(&table, &err));
 

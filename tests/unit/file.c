@@ -367,6 +367,35 @@ static void one_trailing_newline_is_no_part_of_a_secret(void)
     CU_ASSERT_EQUAL(dkv_secret_trimmed_len(&(struct dkv_secret){0}), 0);
 }
 
+/* Secret memory is mapped after the file was judged and before it is read: there somebody writes to it. */
+static const char *path_to_change;
+
+static int changing_lock(void *memory, size_t len)
+{
+    const int fd = open(path_to_change, O_WRONLY);
+    CU_ASSERT_TRUE_FATAL(fd >= 0 && pwrite(fd, "567", 3, 0) == 3 && close(fd) == 0);
+    return dkv_secret_os_real()->lock(memory, len);
+}
+
+static void a_secret_file_that_changes_while_it_is_read_is_refused(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_secret pin = {0};
+    struct stat info = {.st_size = 4711};
+    struct dkv_secret_os os = *dkv_secret_os_real();
+    const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    path_to_change = pin_file(0600);
+    CU_ASSERT_EQUAL_FATAL(utimensat(AT_FDCWD, path_to_change, old, 0), 0);
+    os.lock = changing_lock;
+    dkv_secret_os_use(&os);
+
+    ASSERT_RC(DKV_E_TRANSIENT, dkv_secret_file_read(path_to_change, false, 8, &pin, &info, &err));
+
+    CU_ASSERT_PTR_NULL(pin.data);
+    CU_ASSERT_EQUAL(info.st_size, 4711);
+    dkv_secret_os_use(NULL);
+}
+
 /* ---- As an ordinary user ---- */
 
 /* 0: refused, as it must be. */
@@ -423,6 +452,7 @@ int main(int argc, char **argv)
         DKV_TEST(a_secret_file_of_another_owner_is_refused),
         DKV_TEST(a_descriptor_is_read_to_its_end_even_a_slow_and_non_blocking_one),
         DKV_TEST(one_trailing_newline_is_no_part_of_a_secret),
+        DKV_TEST(a_secret_file_that_changes_while_it_is_read_is_refused),
         DKV_TEST(a_file_without_permission_is_a_fault_of_configuration),
     };
     return dkv_test_main(argc, argv, tests, DKV_COUNT(tests));

@@ -97,7 +97,7 @@ static inline void fixture_write_pin(const struct fixture *fixture, const char *
 /* ---- Calls counted and changed ---- */
 
 struct counts {
-    unsigned login, sign_init, encrypt_init, decrypt_init, generate;
+    _Atomic unsigned login, sign_init, encrypt_init, decrypt_init, generate; /* counted in several threads */
 };
 static struct counts counts;
 static CK_FUNCTION_LIST *real;
