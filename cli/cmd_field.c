@@ -110,7 +110,7 @@ static enum dkv_rc decrypt(struct dkv_cli *cli, struct dkv_error *err)
 
 static const struct dkv_cli_option encrypt_options[] = {
     {.name = "algorithm", .argument = "A",
-     .help = "random (the default), or deterministic, so that equal values give equal results"},
+     .help = "the algorithm: random (the default), or deterministic, so that equal values give equal results"},
     {.name = "string",
      .help = "VALUE is a text, not Extended JSON; of a text from standard input one newline at its end is left out"},
 };

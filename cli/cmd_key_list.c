@@ -89,7 +89,7 @@ static enum dkv_rc read_filter(struct dkv_cli *cli, struct dkv_key_filter *ret, 
 
 /* ---- list ---- */
 
-static const struct dkv_column columns[] = {{"_ID", 36}, {"STATUS", 9}, {"PROVIDER", 16}, {"CMK", 17}, {"CREATED", 20},
+static const struct dkv_column columns[] = {{"_ID", 36}, {"STATUS", 9}, {"PROVIDER", 20}, {"CMK", 17}, {"CREATED", 20},
                                             {"ALT NAMES", 0}};
 
 static enum dkv_rc join_names(const struct dkv_document *document, struct dkv_buf *ret, struct dkv_error *err)

@@ -207,5 +207,6 @@ enum dkv_rc dkv_json_check(struct dkv_span text, struct dkv_error *err)
     }
     DKV_CHECK(scan.depth < DKV_JSON_DEPTH_MAX, err, DKV_E_INVALID, "JSON nested more than %u deep, at byte %zu",
               DKV_JSON_DEPTH_MAX, scan.at + 1);
-    return dkv_fail(err, DKV_E_INVALID, "not one JSON value: wrong at byte %zu", scan.at + 1);
+    return dkv_fail(err, DKV_E_INVALID, "not one JSON value: wrong at byte %zu (a text needs double quotes)",
+                    scan.at + 1);
 }

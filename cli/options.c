@@ -43,7 +43,7 @@ static enum dkv_rc unknown_option(const struct dkv_cli *cli, const char *name, s
         return dkv_fail(err, DKV_E_INVALID, "no option --%s: did you mean --%s?", text, nearest);
     }
     return dkv_fail(err, DKV_E_INVALID, "no option --%s%s", text,
-                    cli->command == NULL ? " before the command's words" : ": see --help");
+                    cli->command == NULL ? " before the command's words: see --help" : ": see --help");
 }
 
 static enum dkv_rc take_value(struct parser *parser, const struct dkv_cli_option *option, const char *equals,
@@ -109,7 +109,7 @@ static enum dkv_rc take_next(struct parser *parser, struct dkv_error *err)
         return DKV_OK;
     }
     DKV_CHECK(word[1] == '-', err, DKV_E_INVALID,
-              "no option %s: options begin with --, and what follows a lone -- is no option", word);
+              "no option %s: options begin with -- (see --help), and what follows a lone -- is no option", word);
     return take_option(parser, word + 2, err);
 }
 
