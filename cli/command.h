@@ -100,12 +100,13 @@ extern const size_t dkv_n_exit_rows;
 /* dkv_cli_print_error: to standard error, as text or JSON. Writes what it can; can't fail. */
 void dkv_cli_print_error(const struct dkv_error *err, bool json);
 
-/* Help and man pages, from the tables. */
+/* Help, man pages and completion, from the tables. */
 DKV_MUST_USE enum dkv_rc dkv_help_program(struct dkv_output *out, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_help_group(struct dkv_output *out, const struct dkv_command_group *group,
                                         struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_help_command(struct dkv_output *out, const struct dkv_command *command,
                                           struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_help_completion(struct dkv_output *out, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_man_program(struct dkv_output *out, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_man_provider_file(struct dkv_output *out, struct dkv_error *err);
 

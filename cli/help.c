@@ -136,6 +136,7 @@ static const struct {
 } pages[] = {
     {"dekvault.1", dkv_man_program},
     {"dekvault.conf.5", dkv_man_provider_file},
+    {"bash", dkv_help_completion},
 };
 
 static enum dkv_rc print_page(struct dkv_output *out, const char *name, struct dkv_error *err)
@@ -145,7 +146,7 @@ static enum dkv_rc print_page(struct dkv_output *out, const char *name, struct d
             return pages[i].print(out, err);
         }
     }
-    return dkv_fail(err, DKV_E_NOT_FOUND, "no page \"%s\": there is dekvault.1 and dekvault.conf.5", name);
+    return dkv_fail(err, DKV_E_NOT_FOUND, "no page \"%s\": there is dekvault.1, dekvault.conf.5 and bash", name);
 }
 
 static enum dkv_rc help(struct dkv_cli *cli, struct dkv_error *err)
@@ -167,7 +168,7 @@ static enum dkv_rc help(struct dkv_cli *cli, struct dkv_error *err)
 }
 
 static const struct dkv_cli_option help_options[] = {
-    {.name = "man", .argument = "PAGE", .help = "print a manual page's source: dekvault.1 or dekvault.conf.5"},
+    {.name = "man", .argument = "PAGE", .help = "print a manual page's source, dekvault.1 or dekvault.conf.5, or the completion for bash"},
 };
 
 static const struct dkv_command commands[] = {

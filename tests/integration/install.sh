@@ -10,7 +10,7 @@ pc=$(find "$root" -name dekvault.pc)
 prefix=${pc%/*/pkgconfig/dekvault.pc}
 
 for file in bin/dekvault lib/libdekvault.so lib/pkgconfig/dekvault.pc include/dekvault/dekvault.h share/man/man1/dekvault.1 \
-    share/man/man5/dekvault.conf.5; do
+    share/man/man5/dekvault.conf.5 share/bash-completion/completions/dekvault; do
     check "$file" test -s "$prefix/$file"
 done
 check "no archive and no libtool file but libdekvault's" \

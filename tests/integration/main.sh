@@ -37,6 +37,22 @@ run_expect 2 "an error as JSON" dekvault --json key crate
 error_json "... has class, message, provider, key and native" \
     '.error | .class == "invalid" and (.message | length > 0) and has("provider") and has("key") and has("native")'
 
+# ---- Completion ----
+completed() { # WORD...: what the last word may become
+    (
+        # shellcheck disable=SC1090
+        . <("$dekvault" help --man bash)
+        COMP_WORDS=(dekvault "$@") COMP_CWORD=$# COMPREPLY=()
+        _dekvault
+        echo "${COMPREPLY[*]}"
+    )
+}
+check "a group is completed" test "$(completed pro)" = provider
+check "a verb is completed" test "$(completed key rem)" = remove-name
+check "an option is completed" test "$(completed key create pkcs11:prod --mat)" = --material-file
+check "a global option is completed" test "$(completed key list --js)" = --json
+check "a command of one word is completed" test "$(completed encrypt --al)" = --algorithm
+
 # ---- config ----
 run_expect 0 "config check" dekvault config check
 run_expect 0 "config check --json" dekvault config check --json
