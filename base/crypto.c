@@ -32,42 +32,6 @@ enum dkv_rc dkv_crypto_fail(struct dkv_error *err, const char *file, int line, c
     return rc;
 }
 
-/* OpenSSL's AES and SHA code and the C library's memcpy leave what they worked on in vector registers (seen: 32 key
- * bytes in ymm17 after a memcpy), from where a signal, a context switch within the process or a core dump brings it
- * into memory. */
-#if defined(__x86_64__)
-__attribute__((target("avx512f"))) static void wipe_registers_of_avx512(void)
-{
-#define WIPE(n) __asm__ volatile("vpxorq %%zmm" #n ", %%zmm" #n ", %%zmm" #n ::: "xmm" #n)
-    WIPE(16); WIPE(17); WIPE(18); WIPE(19); WIPE(20); WIPE(21); WIPE(22); WIPE(23);
-    WIPE(24); WIPE(25); WIPE(26); WIPE(27); WIPE(28); WIPE(29); WIPE(30); WIPE(31);
-#undef WIPE
-}
-
-#define LOWER_REGISTERS                                                                                           \
-    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",    \
-        "xmm13", "xmm14", "xmm15"
-
-static void wipe_vector_registers(void)
-{
-    if (__builtin_cpu_supports("avx512f")) {
-        wipe_registers_of_avx512();
-    }
-    if (__builtin_cpu_supports("avx")) {
-        __asm__ volatile("vzeroall" ::: LOWER_REGISTERS);
-        return;
-    }
-#define WIPE(n) __asm__ volatile("pxor %%xmm" #n ", %%xmm" #n ::: "xmm" #n)
-    WIPE(0); WIPE(1); WIPE(2); WIPE(3); WIPE(4); WIPE(5); WIPE(6); WIPE(7);
-    WIPE(8); WIPE(9); WIPE(10); WIPE(11); WIPE(12); WIPE(13); WIPE(14); WIPE(15);
-#undef WIPE
-}
-#else
-static void wipe_vector_registers(void)
-{
-}
-#endif
-
 /* Has to be called by the function that called OpenSSL, for its frame to lie over the used ones; so it is never
  * inlined, and the buffer is in this very frame. */
 __attribute__((noinline)) void dkv_crypto_leave(const struct dkv_crypto_call *call)
@@ -78,7 +42,7 @@ __attribute__((noinline)) void dkv_crypto_leave(const struct dkv_crypto_call *ca
     }
     dkv_wipe(used_stack, sizeof(used_stack));
     ERR_pop_to_mark();
-    wipe_vector_registers();
+    dkv_wipe_registers();
 }
 
 enum dkv_rc dkv_crypto_enter(struct dkv_crypto_call *call, struct dkv_error *err)

@@ -64,38 +64,45 @@ static void folder_of(const char *path, char folder[static PATH_MAX])
     folder[len] = '\0';
 }
 
-static enum dkv_rc open_folder(const char *folder, int *ret_fd, struct dkv_error *err)
+/* Where others may make files, but in a sticky folder exchange no one else's (Kubernetes mounts secrets in one). */
+static enum dkv_rc judge_exchangers(const char *what, const char *path, const struct stat *info, struct dkv_error *err)
+{
+    return (info->st_mode & S_ISVTX) != 0 ? dkv_file_judge_owner(what, path, info, err)
+                                          : judge_writers(what, path, info, err);
+}
+
+typedef enum dkv_rc (*judge_fn)(const char *what, const char *path, const struct stat *info, struct dkv_error *err);
+
+static enum dkv_rc open_folder(const char *folder, judge_fn judge, int *ret_fd, struct dkv_error *err)
 {
     struct stat info;
     DKV_CLEANUP(dkv_fd_close) int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &info) != 0) {
         return fail_open(folder, err);
     }
-    DKV_TRY(judge_writers("the folder", folder, &info, err));
+    DKV_TRY(judge("the folder", folder, &info, err));
     *ret_fd = fd;
     fd = -1;
     return DKV_OK;
 }
 
 /* The folder that was named, where that isn't the one that holds the file. */
-static enum dkv_rc judge_named_folder(const char *path, const char *resolved, struct dkv_error *err)
+static enum dkv_rc judge_named_folder(const char *path, const char *holding, judge_fn judge, struct dkv_error *err)
 {
-    char named[PATH_MAX], named_resolved[PATH_MAX], holding[PATH_MAX];
+    char named[PATH_MAX], named_resolved[PATH_MAX];
     DKV_CLEANUP(dkv_fd_close) int fd = -1;
     folder_of(path, named);
-    folder_of(resolved, holding);
     if (realpath(named, named_resolved) == NULL) {
         return fail_open(named, err);
     }
-    return strcmp(named_resolved, holding) == 0 ? DKV_OK : open_folder(named_resolved, &fd, err);
+    return strcmp(named_resolved, holding) == 0 ? DKV_OK : open_folder(named_resolved, judge, &fd, err);
 }
 
-enum dkv_rc dkv_file_open_regular(int folder, const char *name, const char *path, int *ret_fd, struct stat *ret_stat,
-                                  struct dkv_error *err)
+static enum dkv_rc open_regular(int folder, const char *name, const char *path, int *ret_fd, struct stat *ret_stat,
+                                struct dkv_error *err)
 {
     struct stat info;
-    const int no_follow = folder == AT_FDCWD ? 0 : O_NOFOLLOW;
-    DKV_CLEANUP(dkv_fd_close) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | no_follow);
+    DKV_CLEANUP(dkv_fd_close) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
     if (fd < 0 || fstat(fd, &info) != 0) {
         return fail_open(path, err);
     }
@@ -106,16 +113,28 @@ enum dkv_rc dkv_file_open_regular(int folder, const char *name, const char *path
     return DKV_OK;
 }
 
-static enum dkv_rc open_resolved(const char *resolved, int *ret_fd, struct stat *ret_stat, struct dkv_error *err)
+/* The folders are judged, the file isn't yet. */
+static enum dkv_rc open_resolved(const char *path, char resolved[static PATH_MAX], judge_fn judge_folder, int *ret_fd,
+                                 struct stat *ret_stat, struct dkv_error *err)
 {
     char folder[PATH_MAX];
-    struct stat info;
     DKV_CLEANUP(dkv_fd_close) int folder_fd = -1;
-    DKV_CLEANUP(dkv_fd_close) int fd = -1;
+    if (realpath(path, resolved) == NULL) {
+        return fail_open(path, err);
+    }
     folder_of(resolved, folder);
-    DKV_TRY(open_folder(folder, &folder_fd, err));
+    DKV_TRY(judge_named_folder(path, folder, judge_folder, err));
+    DKV_TRY(open_folder(folder, judge_folder, &folder_fd, err));
     const char *name = strrchr(resolved, '/') + 1;
-    DKV_TRY(dkv_file_open_regular(folder_fd, name[0] != '\0' ? name : ".", resolved, &fd, &info, err));
+    return open_regular(folder_fd, name[0] != '\0' ? name : ".", resolved, ret_fd, ret_stat, err);
+}
+
+static enum dkv_rc open_trusted(const char *path, char resolved[static PATH_MAX], int *ret_fd, struct stat *ret_stat,
+                                struct dkv_error *err)
+{
+    struct stat info;
+    DKV_CLEANUP(dkv_fd_close) int fd = -1;
+    DKV_TRY(open_resolved(path, resolved, judge_writers, &fd, &info, err));
     DKV_TRY(judge_writers("the file", resolved, &info, err));
     *ret_stat = info;
     *ret_fd = fd;
@@ -123,14 +142,10 @@ static enum dkv_rc open_resolved(const char *resolved, int *ret_fd, struct stat 
     return DKV_OK;
 }
 
-static enum dkv_rc open_trusted(const char *path, char resolved[static PATH_MAX], int *ret_fd, struct stat *ret_stat,
-                                struct dkv_error *err)
+enum dkv_rc dkv_file_open_unjudged(const char *path, int *ret_fd, struct stat *ret_stat, struct dkv_error *err)
 {
-    if (realpath(path, resolved) == NULL) {
-        return fail_open(path, err);
-    }
-    DKV_TRY(judge_named_folder(path, resolved, err));
-    return open_resolved(resolved, ret_fd, ret_stat, err);
+    char resolved[PATH_MAX];
+    return open_resolved(path, resolved, judge_exchangers, ret_fd, ret_stat, err);
 }
 
 enum dkv_rc dkv_file_open_trusted(const char *path, int *ret_fd, struct stat *ret_stat, struct dkv_error *err)

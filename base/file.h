@@ -26,7 +26,8 @@ DKV_MUST_USE enum dkv_rc dkv_file_judge_loadable(const char *path, char *ret_pat
 DKV_MUST_USE enum dkv_rc dkv_file_read(int fd, const char *path, size_t max, struct dkv_buf *ret, struct dkv_error *err);
 
 /* dkv_secret_file_read: a file with no bits for others (for group: read only, and only with
- * allow_group_read), owner root or the effective user, 1 to max bytes, straight into secret memory.
+ * allow_group_read), owner root or the effective user, in a folder where nobody else can exchange it, 1 to max
+ * bytes, straight into secret memory.
  * ret_stat may be NULL. All faults of the file are DKV_E_CONFIG, a missing one too. DKV_E_TRANSIENT: it
  * was written while it was read. */
 DKV_MUST_USE enum dkv_rc dkv_secret_file_read(const char *path, bool allow_group_read, size_t max, struct dkv_secret *ret,

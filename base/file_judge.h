@@ -9,10 +9,10 @@
 DKV_MUST_USE enum dkv_rc dkv_file_judge_owner(const char *what, const char *path, const struct stat *info,
                                               struct dkv_error *err);
 
-/* dkv_file_open_regular: open name in folder for reading, without hanging on a FIFO; path is for the words. With
- * AT_FDCWD name may be a symbolic link. */
-DKV_MUST_USE enum dkv_rc dkv_file_open_regular(int folder, const char *name, const char *path, int *ret_fd,
-                                               struct stat *ret_stat, struct dkv_error *err);
+/* dkv_file_open_unjudged: a regular file that nobody else can exchange for another one; who may read and write it is
+ * the caller's to judge, by *ret_stat. */
+DKV_MUST_USE enum dkv_rc dkv_file_open_unjudged(const char *path, int *ret_fd, struct stat *ret_stat,
+                                                struct dkv_error *err);
 
 /* dkv_file_absent_is_config: DKV_E_NOT_FOUND becomes DKV_E_CONFIG: a file that a setting names is missing, and the
  * setting has to be mended. */

@@ -27,6 +27,8 @@ char *dkv_strndup(const char *text, size_t len);
 
 /* dkv_wipe: overwrite so that no compiler removes it. */
 void dkv_wipe(void *memory, size_t len);
+/* dkv_wipe_registers: the vector registers, in which memcpy leaves what it copied. */
+void dkv_wipe_registers(void);
 
 /* dkv_equal_ct: compare without a branch on the contents; len is public. 1 when equal. */
 int dkv_equal_ct(const void *a, const void *b, size_t len);

@@ -7,7 +7,6 @@
 #include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -97,7 +96,7 @@ enum dkv_rc dkv_secret_file_read(const char *path, bool allow_group_read, size_t
     DKV_CLEANUP(dkv_fd_close) int fd = -1;
     DKV_CLEANUP(dkv_secret_done) struct dkv_secret secret = {0};
     struct stat info;
-    DKV_TRY(dkv_file_absent_is_config(dkv_file_open_regular(AT_FDCWD, path, path, &fd, &info, err), err));
+    DKV_TRY(dkv_file_absent_is_config(dkv_file_open_unjudged(path, &fd, &info, err), err));
     DKV_TRY(judge_secret(path, &info, allow_group_read, err));
     DKV_TRY(dkv_secret_fd_read(fd, path, max, &secret, err));
     DKV_TRY(check_unchanged(fd, path, &info, err));

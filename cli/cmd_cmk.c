@@ -243,7 +243,8 @@ static enum dkv_rc create(struct dkv_cli *cli, struct dkv_error *err)
 
 static const struct dkv_cli_option create_options[] = {
     {.name = "label", .argument = "L", .help = "needed: the CMK's label in the token"},
-    {.name = "profile", .argument = "P", .help = "its profile, hmac-derive or aes-gcm; else the first of them that the token can"},
+    {.name = "profile", .argument = "P",
+     .help = "its profile, hmac-derive or aes-gcm; else the first of them that the token can"},
 };
 
 static const struct dkv_command commands[] = {

@@ -168,7 +168,8 @@ static enum dkv_rc help(struct dkv_cli *cli, struct dkv_error *err)
 }
 
 static const struct dkv_cli_option help_options[] = {
-    {.name = "man", .argument = "PAGE", .help = "print a manual page's source, dekvault.1 or dekvault.conf.5, or the completion for bash"},
+    {.name = "man", .argument = "PAGE",
+     .help = "print a manual page's source, dekvault.1 or dekvault.conf.5, or the completion for bash"},
 };
 
 static const struct dkv_command commands[] = {

@@ -48,21 +48,19 @@ static void compact(struct dkv_lines *lines)
     }
 }
 
-/* Until a newline stands in the buffer or the input ends. What is over max is dropped as it comes, but for its last
- * byte. */
+/* Until a newline stands in the buffer behind `at`, or the input ends. What is over max is dropped as it comes. */
 static enum dkv_rc fill_line(struct dkv_lines *lines, size_t max, const uint8_t **ret_end, bool *ret_too_long,
                              struct dkv_error *err)
 {
-    size_t searched = 0, n = 0;
-    *ret_end = NULL;
-    compact(lines);
+    size_t searched = lines->at, n = 0;
     for (;;) {
         const size_t len = lines->buf.len;
         *ret_end = len > searched ? memchr(lines->buf.data + searched, '\n', len - searched) : NULL;
         if (*ret_end != NULL || lines->ended) {
             return DKV_OK;
         }
-        if (len > max) {
+        compact(lines);
+        if (lines->buf.len > max) {
             *ret_too_long = true;
             lines->buf.len = 0;
         }
@@ -78,11 +76,11 @@ enum dkv_rc dkv_lines_next(struct dkv_lines *lines, size_t max, struct dkv_span 
     const uint8_t *end = NULL;
     bool too_long = false;
     DKV_TRY(fill_line(lines, max, &end, &too_long, err));
-    const size_t len = end != NULL ? (size_t)(end - lines->buf.data) : lines->buf.len;
-    *ret_more = end != NULL || len > 0 || too_long;
-    *ret_line = dkv_span(lines->buf.data, len);
-    *ret_too_long = too_long || len > max;
-    lines->at = len + (end != NULL);
+    const size_t start = lines->at, stop = end != NULL ? (size_t)(end - lines->buf.data) : lines->buf.len;
+    *ret_more = end != NULL || stop > start || too_long;
+    *ret_line = stop > start ? dkv_span(lines->buf.data + start, stop - start) : dkv_span(NULL, 0);
+    *ret_too_long = too_long || stop - start > max;
+    lines->at = stop + (end != NULL);
     lines->number += *ret_more;
     return DKV_OK;
 }

@@ -6,10 +6,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-#include "base/mem.h"
 
 #define FLUSH_BYTES ((size_t)64 * 1024)
 
@@ -34,18 +31,19 @@ enum dkv_rc dkv_out_bytes(struct dkv_output *out, struct dkv_span bytes, struct 
     return out->pending.len >= FLUSH_BYTES ? dkv_out_flush(out, err) : DKV_OK;
 }
 
+/* Straight into the buffer, which is wiped; nothing else holds the text. */
 static DKV_PRINTF(3, 0) enum dkv_rc append_format(struct dkv_output *out, struct dkv_error *err, const char *format,
                                                   va_list args)
 {
-    char *text = NULL;
-    const int len = vasprintf(&text, format, args);
-    if (len < 0) {
-        return dkv_fail_memory(err);
-    }
-    const enum dkv_rc rc = dkv_out_bytes(out, dkv_span(text, (size_t)len), err);
-    dkv_wipe(text, (size_t)len);
-    free(text);
-    return rc;
+    va_list again;
+    va_copy(again, args);
+    const int len = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    DKV_CHECK(len >= 0, err, DKV_E_INTERNAL, "a text that can't be formatted");
+    DKV_TRY(dkv_buf_reserve(&out->pending, (size_t)len + 1, err));
+    (void)vsnprintf((char *)out->pending.data + out->pending.len, (size_t)len + 1, format, args);
+    out->pending.len += (size_t)len;
+    return out->pending.len >= FLUSH_BYTES ? dkv_out_flush(out, err) : DKV_OK;
 }
 
 enum dkv_rc dkv_out_printf(struct dkv_output *out, struct dkv_error *err, const char *format, ...)

@@ -227,6 +227,7 @@ enum dkv_rc dkv_batch_run(const struct dkv_batch *batch, struct dkv_wrap_item *i
         items += end;
         n -= end;
     }
+    dkv_wipe_registers(); /* a provider may have copied a DEK last of all */
     return first;
 }
 

@@ -200,21 +200,6 @@ static enum dkv_rc read_values(const struct reading *reading, struct dkv_provide
     return dkv_settings_read(reading->node, reading->prefix, options, n, NULL, entry->common, reading->faults, err);
 }
 
-/* `local` has one CMK, the file's; a list of names would only look as if it meant something. */
-static enum dkv_rc judge_local(const struct reading *reading, const struct dkv_provider_entry *entry,
-                               struct dkv_error *err)
-{
-    for (size_t i = COMMON_CMK; i <= COMMON_CMKS; i++) {
-        if (entry->ops == &dkv_local_ops && entry->common[i].is_set) {
-            char setting[SETTING_MAX + 8];
-            snprintf(setting, sizeof(setting), "%s.%s", reading->prefix, dkv_provider_common_options[i].name);
-            DKV_TRY(dkv_fault_add(reading->faults, entry->common[i].line, setting, err,
-                                  "a local provider has one CMK, that of key-source: leave this out"));
-        }
-    }
-    return DKV_OK;
-}
-
 static const char *const no_items[] = {NULL};
 
 static struct dkv_provider_settings settings_of(const struct dkv_provider_entry *entry, const struct dkv_node *node,
@@ -228,6 +213,8 @@ static struct dkv_provider_settings settings_of(const struct dkv_provider_entry 
         .cmk = common[COMMON_CMK].text,
         .cmks = common[COMMON_CMKS].items != NULL ? common[COMMON_CMKS].items : no_items,
         .n_cmks = common[COMMON_CMKS].n_items,
+        .cmk_line = common[COMMON_CMK].line,
+        .cmks_line = common[COMMON_CMKS].line,
         .timeout_ms = (uint32_t)common[COMMON_TIMEOUT_MS].number,
         .parallel = (uint32_t)common[COMMON_PARALLEL].number,
         .allow_group_read = common[COMMON_ALLOW_GROUP_READ].flag,
@@ -235,11 +222,28 @@ static struct dkv_provider_settings settings_of(const struct dkv_provider_entry 
     };
 }
 
+static enum dkv_rc report(void *arg, const struct dkv_setting_fault *fault, struct dkv_error *err)
+{
+    const struct reading *reading = arg;
+    char setting[SETTING_MAX + 8];
+    snprintf(setting, sizeof(setting), "%s.%s", reading->prefix, fault->setting);
+    return fault->warning
+               ? dkv_fault_add_warning(reading->faults, fault->line, setting, err, "%s", fault->message)
+               : dkv_fault_add(reading->faults, fault->line, setting, err, "%s", fault->message);
+}
+
+static enum dkv_rc check_settings(struct reading *reading, const struct dkv_provider_entry *entry,
+                                  struct dkv_error *err)
+{
+    return entry->ops->check_settings != NULL ? entry->ops->check_settings(&entry->settings, report, reading, err)
+                                              : DKV_OK;
+}
+
 enum dkv_rc dkv_provider_entry_read(const struct dkv_node *node, const char *file, struct dkv_provider_entry **ret,
                                     struct dkv_faults *faults, struct dkv_error *err)
 {
     struct reading reading = {.node = node, .faults = faults};
-    const size_t n_faults = faults->n;
+    const size_t n_errors = dkv_faults_n_errors(faults);
     bool id_ok = false;
     DKV_TRY(read_id(&reading, &id_ok, err));
     if (!id_ok) {
@@ -254,9 +258,9 @@ enum dkv_rc dkv_provider_entry_read(const struct dkv_node *node, const char *fil
         return DKV_OK;
     }
     DKV_TRY(read_values(&reading, entry, err));
-    DKV_TRY(judge_local(&reading, entry, err));
-    if (faults->n == n_faults) {
-        entry->settings = settings_of(entry, node, file);
+    entry->settings = settings_of(entry, node, file);
+    DKV_TRY(check_settings(&reading, entry, err));
+    if (dkv_faults_n_errors(faults) == n_errors) {
         *ret = entry;
         entry = NULL;
     }

@@ -74,6 +74,7 @@ struct dkv_provider_settings {
     const char *cmk;              /* the CMK that new keys get, as written; NULL: none */
     const char *const *cmks;      /* others that may still unwrap; NULL-terminated */
     size_t n_cmks;
+    unsigned cmk_line, cmks_line; /* where they stand; 0: not set */
     uint32_t timeout_ms;          /* for one call */
     uint32_t parallel;            /* connections, sessions, width of a batch */
     bool allow_group_read;        /* of secret files */
@@ -186,6 +187,17 @@ struct dkv_cmk_request {
     const char *profile; /* NULL: the default for this provider */
 };
 
+/* ---- Judging settings ---- */
+
+/* A fault of a setting, or with warning set something to tell that nobody refuses; message is one sentence. */
+struct dkv_setting_fault {
+    unsigned line;       /* the value's */
+    const char *setting; /* its name, for instance "token" */
+    bool warning;
+    const char *message;
+};
+typedef enum dkv_rc (*dkv_setting_fault_fn)(void *arg, const struct dkv_setting_fault *fault, struct dkv_error *err);
+
 /* ---- The table ---- */
 
 struct dkv_provider_ops {
@@ -225,6 +237,11 @@ struct dkv_provider_ops {
                           struct dkv_error *err);
 
     /* Optional: NULL when the provider can't. */
+    /* check_settings: judge the settings as far as text goes, beyond what the option table says: no secret read, no contact.
+     * Called when the provider file is read, before any open; a value that the option table refused already isn't set.
+     * report's result is passed on. */
+    enum dkv_rc (*check_settings)(const struct dkv_provider_settings *settings, dkv_setting_fault_fn report, void *arg,
+                                  struct dkv_error *err);
     enum dkv_rc (*check)(struct dkv_provider *self, const struct dkv_call *call, struct dkv_error *err);
     enum dkv_rc (*list_cmks)(struct dkv_provider *self, const struct dkv_call *call, dkv_cmk_visit_fn visit, void *arg,
                              struct dkv_error *err);

@@ -312,6 +312,26 @@ static enum dkv_rc check(struct dkv_provider *self, const struct dkv_call *call,
     return DKV_OK;
 }
 
+/* A list of names would only look as if it meant something. */
+static enum dkv_rc check_settings(const struct dkv_provider_settings *settings, dkv_setting_fault_fn report, void *arg,
+                                  struct dkv_error *err)
+{
+    struct dkv_setting_fault fault = {
+        .message = "a local provider has one CMK, that of key-source: leave this out",
+    };
+    if (settings->cmk != NULL) {
+        fault.setting = "cmk";
+        fault.line = settings->cmk_line;
+        DKV_TRY(report(arg, &fault, err));
+    }
+    if (settings->n_cmks > 0) {
+        fault.setting = "cmks";
+        fault.line = settings->cmks_line;
+        DKV_TRY(report(arg, &fault, err));
+    }
+    return DKV_OK;
+}
+
 const struct dkv_provider_ops dkv_local_ops = {
     .size = sizeof(struct dkv_provider_ops),
     .abi_version = DKV_PROVIDER_ABI_VERSION,
@@ -329,6 +349,7 @@ const struct dkv_provider_ops dkv_local_ops = {
     .describe = describe,
     .wrap = wrap,
     .unwrap = unwrap,
+    .check_settings = check_settings,
     .check = check,
     .list_cmks = list_cmks,
 };

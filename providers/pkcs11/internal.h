@@ -63,9 +63,8 @@ struct dkv_p11_token {
     char label[33], serial[17], manufacturer[33], model[17];
     char identity[33]; /* hex of a digest of the four above, for keys in the state folder */
 };
-/* dkv_p11_token_uri_parse: line and file for the error text. DKV_E_CONFIG. */
-DKV_MUST_USE enum dkv_rc dkv_p11_token_uri_parse(const struct dkv_provider_settings *settings,
-                                                 const struct dkv_value *token, P11KitUri **ret, struct dkv_error *err);
+/* dkv_p11_token_uri_parse: the setting `token`. DKV_E_CONFIG, in words that don't repeat it. */
+DKV_MUST_USE enum dkv_rc dkv_p11_token_uri_parse(const char *text, P11KitUri **ret, struct dkv_error *err);
 /* dkv_p11_token_find: the one token that matches. DKV_E_UNREACHABLE: none. DKV_E_CONFIG: two. */
 DKV_MUST_USE enum dkv_rc dkv_p11_token_find(CK_FUNCTION_LIST *functions, P11KitUri *uri, const char *id,
                                             struct dkv_p11_token *ret, struct dkv_error *err);
@@ -74,6 +73,12 @@ DKV_MUST_USE enum dkv_rc dkv_p11_slots(CK_FUNCTION_LIST *functions, CK_BBOOL wit
                                        CK_ULONG *ret_n, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_p11_mechanisms(CK_FUNCTION_LIST *functions, CK_SLOT_ID slot, CK_MECHANISM_TYPE **ret,
                                             CK_ULONG *ret_n, struct dkv_error *err);
+
+/* ---- settings_check.c ---- */
+
+/* dkv_p11_check_settings: the member check_settings of the provider's table. */
+DKV_MUST_USE enum dkv_rc dkv_p11_check_settings(const struct dkv_provider_settings *settings,
+                                                dkv_setting_fault_fn report, void *arg, struct dkv_error *err);
 
 /* ---- reference.c ---- */
 

@@ -65,9 +65,19 @@ static enum dkv_rc make_token_key(struct dkv_provider *self, struct dkv_error *e
     return DKV_OK;
 }
 
+static enum dkv_rc read_token(struct dkv_provider *self, struct dkv_error *err)
+{
+    const struct dkv_value *token = dkv_p11_option(self, DKV_P11_OPTION_TOKEN);
+    const enum dkv_rc rc = dkv_p11_token_uri_parse(token->text, &self->uri, err);
+    if (rc == DKV_E_CONFIG) {
+        dkv_error_prefix(err, "%s:%u: token: ", self->settings->file, token->line);
+    }
+    return rc;
+}
+
 static enum dkv_rc read_settings(struct dkv_provider *self, struct dkv_error *err)
 {
-    DKV_TRY(dkv_p11_token_uri_parse(self->settings, dkv_p11_option(self, DKV_P11_OPTION_TOKEN), &self->uri, err));
+    DKV_TRY(read_token(self, err));
     DKV_TRY(dkv_p11_listed_open(self, err));
     DKV_TRY(make_token_key(self, err));
     return dkv_p11_pin_open(self, err);
@@ -231,6 +241,7 @@ const struct dkv_provider_ops dkv_pkcs11_ops = {
     .describe = describe,
     .wrap = dkv_p11_wrap,
     .unwrap = dkv_p11_unwrap,
+    .check_settings = dkv_p11_check_settings,
     .check = dkv_p11_check,
     .list_cmks = list_cmks,
     .create_cmk = dkv_p11_create,

@@ -19,45 +19,34 @@ static bool names_a_token(P11KitUri *uri)
            wanted->manufacturerID[0] != '\0';
 }
 
-static enum dkv_rc judge_uri(P11KitUri *uri, const struct dkv_provider_settings *settings, unsigned line,
-                             struct dkv_error *err)
+static enum dkv_rc judge_uri(P11KitUri *uri, struct dkv_error *err)
 {
     CK_ULONG n_attributes = 0;
     (void)p11_kit_uri_get_attributes(uri, &n_attributes);
     DKV_CHECK(p11_kit_uri_get_pin_value(uri) == NULL && p11_kit_uri_get_pin_source(uri) == NULL, err, DKV_E_CONFIG,
-              "%s:%u: token: no PIN belongs in the URI: take pin-value or pin-source out of it and use the setting "
-              "pin-source",
-              settings->file, line);
+              "no PIN belongs in the URI: take pin-value or pin-source out of it and use the setting pin-source");
     DKV_CHECK(p11_kit_uri_get_module_path(uri) == NULL && p11_kit_uri_get_module_name(uri) == NULL, err, DKV_E_CONFIG,
-              "%s:%u: token: no module belongs in the URI: take module-path or module-name out of it and use the "
-              "setting module",
-              settings->file, line);
+              "no module belongs in the URI: take module-path or module-name out of it and use the setting module");
     DKV_CHECK(!p11_kit_uri_any_unrecognized(uri), err, DKV_E_CONFIG,
-              "%s:%u: token: the URI has an attribute that RFC 7512 doesn't know, so no token can match it",
-              settings->file, line);
+              "the URI has an attribute that RFC 7512 doesn't know, so no token can match it");
     DKV_CHECK(n_attributes == 0, err, DKV_E_CONFIG,
-              "%s:%u: token: the URI names an object; name the token alone here, and the CMK in the setting cmk",
-              settings->file, line);
+              "the URI names an object; name the token alone here, and the CMK in the setting cmk");
     DKV_CHECK(names_a_token(uri), err, DKV_E_CONFIG,
-              "%s:%u: token: the URI must say which token, for instance pkcs11:token=LABEL;serial=SERIAL",
-              settings->file, line);
+              "the URI must say which token, for instance pkcs11:token=LABEL;serial=SERIAL");
     return DKV_OK;
 }
 
-enum dkv_rc dkv_p11_token_uri_parse(const struct dkv_provider_settings *settings, const struct dkv_value *token,
-                                    P11KitUri **ret, struct dkv_error *err)
+enum dkv_rc dkv_p11_token_uri_parse(const char *text, P11KitUri **ret, struct dkv_error *err)
 {
     DKV_CLEANUP(p11_kit_uri_freep) P11KitUri *uri = p11_kit_uri_new();
     if (uri == NULL) {
         return dkv_fail_memory(err);
     }
     /* The URI isn't repeated: somebody may have written a PIN into it. */
-    const int result =
-        token->text != NULL ? p11_kit_uri_parse(token->text, P11_KIT_URI_FOR_ANY, uri) : P11_KIT_URI_BAD_SCHEME;
-    DKV_CHECK(result == P11_KIT_URI_OK, err, DKV_E_CONFIG, "%s:%u: token is no PKCS#11 URI (RFC 7512): %s",
-              settings->file, token->line,
+    const int result = text != NULL ? p11_kit_uri_parse(text, P11_KIT_URI_FOR_ANY, uri) : P11_KIT_URI_BAD_SCHEME;
+    DKV_CHECK(result == P11_KIT_URI_OK, err, DKV_E_CONFIG, "it is no PKCS#11 URI (RFC 7512): %s",
               result == P11_KIT_URI_BAD_SCHEME ? "it must start with pkcs11:" : p11_kit_uri_message(result));
-    DKV_TRY(judge_uri(uri, settings, token->line, err));
+    DKV_TRY(judge_uri(uri, err));
     *ret = uri;
     uri = NULL;
     return DKV_OK;

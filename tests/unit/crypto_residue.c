@@ -28,6 +28,7 @@
 #include <openssl/sha.h>
 
 #include "base/secret.h"
+#include "providers/batch.h"
 #include "tests/lib/test.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -324,6 +325,39 @@ static bool hashes_a_secret(struct work *work)
 }
 
 /* The controls. */
+/* A provider that copies the DEK to where it was asked for, as `local` does. */
+static enum dkv_rc copying_unwrap(struct dkv_provider *self, const struct dkv_call *call, struct dkv_wrap_item *items,
+                                  size_t n, struct dkv_error *err)
+{
+    const struct work *work = (const struct work *)(const void *)self;
+    size_t len = 0;
+    (void)call;
+    (void)n;
+    items->status = dkv_mongo_open(work->key.data, no_aad, items->input, work->result.data, &len, err);
+    memcpy(items->output, work->result.data, DKV_DEK_BYTES);
+    items->output_len = DKV_DEK_BYTES;
+    return items->status;
+}
+
+static bool unwraps_in_a_batch(struct work *work)
+{
+    static const struct dkv_call call = {.purpose = DKV_PURPOSE_USE};
+    const struct dkv_batch batch = {
+        .run = copying_unwrap, .self = (struct dkv_provider *)(void *)work, .call = &call, .id = "test"};
+    struct dkv_error err = {0};
+    struct dkv_secret dek = {0};
+    if (dkv_secret_init(&dek, DKV_DEK_BYTES, &err) != DKV_OK ||
+        dkv_mongo_seal(work->key.data, some_iv, no_aad, dkv_secret_view(&work->key), outside, &err) != DKV_OK) {
+        return false;
+    }
+    struct dkv_wrap_item item = {.cmk = (struct dkv_cmk *)(void *)work,
+                                 .context = dkv_span(some_iv, 16),
+                                 .input = dkv_span(outside, 160),
+                                 .output = dek.data,
+                                 .output_capacity = dek.len};
+    return dkv_batch_run(&batch, &item, 1, &err) == DKV_OK;
+}
+
 static bool copies_to_the_heap(struct work *work)
 {
     kept = malloc(32);
@@ -464,6 +498,7 @@ LEAVES_NOTHING(refuses_a_forged_field)
 LEAVES_NOTHING(makes_a_deterministic_iv)
 LEAVES_NOTHING(makes_macs)
 LEAVES_NOTHING(hashes_a_secret)
+LEAVES_NOTHING(unwraps_in_a_batch)
 
 /* ---- Random bytes ---- */
 
@@ -588,6 +623,7 @@ int main(int argc, char **argv)
         DKV_TEST(nothing_is_left_when_one_makes_a_deterministic_iv),
         DKV_TEST(nothing_is_left_when_one_makes_macs),
         DKV_TEST(nothing_is_left_when_one_hashes_a_secret),
+        DKV_TEST(nothing_is_left_when_one_unwraps_in_a_batch),
         DKV_TEST(nothing_is_left_when_a_secret_is_drawn),
         DKV_TEST(openssl_uses_no_more_stack_than_is_wiped),
     };

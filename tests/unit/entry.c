@@ -241,6 +241,64 @@ static void all_faults_are_told(void)
     CU_ASSERT_EQUAL(faults.n, 4); /* and key-source is missing */
 }
 
+/* ---- What only the type can judge ---- */
+
+#define TOKEN_ENTRY "  pkcs11:a:\n    module: /m.so\n    pin-source: prompt\n"
+
+static void a_token_uri_without_a_serial_is_warned_of(void)
+{
+    read_entry(TOKEN_ENTRY "    token: pkcs11:token=prod\n");
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(entry);
+    CU_ASSERT_EQUAL_FATAL(faults.n, 1);
+    CU_ASSERT_TRUE(faults.items[0].warning);
+    CU_ASSERT_EQUAL(faults.items[0].line, 5);
+    CU_ASSERT_STRING_EQUAL(faults.items[0].setting, "providers.pkcs11:a.token");
+    CU_ASSERT_PTR_NOT_NULL(strstr(faults.items[0].message, "serial"));
+}
+
+static void a_token_uri_with_a_serial_is_whole(void)
+{
+    read_entry(TOKEN_ENTRY "    token: pkcs11:token=prod;serial=1a\n    cmk: id:00ff\n    cmks: [pkcs11:object=a, b]\n");
+
+    assert_whole();
+}
+
+static void a_token_uri_is_judged_with_the_file(void)
+{
+    static const struct {
+        const char *token, *words;
+    } bad[] = {
+        {"prod", "must start with pkcs11:"},
+        {"pkcs11:token=prod?pin-value=hunter2", "holds a PIN"},
+        {"pkcs11:token=prod?pin-source=/x", "no PIN belongs in the URI"},
+        {"pkcs11:token=prod?module-path=/x", "no module belongs in the URI"},
+        {"pkcs11:token=prod;colour=red", "RFC 7512 doesn't know"},
+        {"pkcs11:token=prod;object=cmk", "names an object"},
+        {"'pkcs11:'", "must say which token"},
+    };
+    for (size_t i = 0; i < DKV_COUNT(bad); i++) {
+        char text[512];
+        snprintf(text, sizeof(text), TOKEN_ENTRY "    token: %s\n", bad[i].token);
+
+        read_entry(text);
+
+        assert_fault(5, "providers.pkcs11:a.token", bad[i].words);
+        CU_ASSERT_PTR_NULL(strstr(faults.items[0].message, "hunter2"));
+    }
+}
+
+static void a_malformed_cmk_reference_is_a_fault_on_its_line(void)
+{
+    read_entry(TOKEN_ENTRY "    token: pkcs11:token=prod;serial=1a\n    cmk: id:0g\n");
+    assert_fault(6, "providers.pkcs11:a.cmk", "");
+
+    read_entry(TOKEN_ENTRY "    token: pkcs11:token=prod;serial=1a\n    cmks:\n      - id:00\n      - id:0g\n");
+    CU_ASSERT_PTR_NULL(entry);
+    CU_ASSERT_EQUAL(faults.n, 1);
+    CU_ASSERT_STRING_EQUAL(faults.items[0].setting, "providers.pkcs11:a.cmks");
+}
+
 /* ---- Plug-ins ---- */
 
 static void read_plugin_entry(const char *id, const char *path, const char *more)
@@ -377,6 +435,10 @@ int main(int argc, char **argv)
         DKV_TEST(a_local_provider_takes_no_cmk),
         DKV_TEST(a_local_key_comes_from_a_file_and_nowhere_else),
         DKV_TEST(all_faults_are_told),
+        DKV_TEST(a_token_uri_without_a_serial_is_warned_of),
+        DKV_TEST(a_token_uri_with_a_serial_is_whole),
+        DKV_TEST(a_token_uri_is_judged_with_the_file),
+        DKV_TEST(a_malformed_cmk_reference_is_a_fault_on_its_line),
         DKV_TEST(a_plugins_type_is_read_with_its_own_settings),
         DKV_TEST(a_plugins_unknown_setting_is_a_fault),
         DKV_TEST(an_unknown_type_needs_a_plugin),

@@ -307,6 +307,27 @@ static void a_secret_file_that_is_empty_long_absent_or_none_is_refused(void)
     alarm(0);
 }
 
+/* Who may write the folder can put another file of ours there: another PIN, sent and counted as wrong, at will. */
+static void a_secret_file_in_a_folder_where_others_may_exchange_it_is_refused(void)
+{
+    struct dkv_error err = {0};
+    DKV_CLEANUP(dkv_secret_done) struct dkv_secret pin = {0};
+    char folder[PATH_MAX], path[PATH_MAX], link[PATH_MAX];
+    snprintf(folder, sizeof(folder), "%s", dkv_test_path("shared"));
+    make_folder(folder, 0700);
+    snprintf(path, sizeof(path), "%s", dkv_test_write("shared/pin", "1234", 4, 0600));
+    snprintf(link, sizeof(link), "%s", dkv_test_path("shared/link"));
+    CU_ASSERT_EQUAL_FATAL(symlink(pin_file(0600), link), 0);
+
+    make_folder(folder, 0777);
+    assert_secret_refused(path, false, "can be written by group or others (mode 0777)");
+    assert_secret_refused(link, false, "can be written by group or others (mode 0777)");
+    make_folder(folder, 0770);
+    assert_secret_refused(path, false, "can be written by group or others (mode 0770)");
+    make_folder(folder, 01777); /* as Kubernetes mounts secrets: only who owns a file can exchange it */
+    ASSERT_OK(dkv_secret_file_read(path, false, 8, &pin, NULL, &err));
+}
+
 static void a_secret_file_of_another_owner_is_refused(void)
 {
     if (geteuid() != 0) {
@@ -449,6 +470,7 @@ int main(int argc, char **argv)
         DKV_TEST(a_secret_file_that_is_open_to_anybody_else_is_refused),
         DKV_TEST(group_read_is_allowed_where_the_provider_file_says_so),
         DKV_TEST(a_secret_file_that_is_empty_long_absent_or_none_is_refused),
+        DKV_TEST(a_secret_file_in_a_folder_where_others_may_exchange_it_is_refused),
         DKV_TEST(a_secret_file_of_another_owner_is_refused),
         DKV_TEST(a_descriptor_is_read_to_its_end_even_a_slow_and_non_blocking_one),
         DKV_TEST(one_trailing_newline_is_no_part_of_a_secret),

@@ -365,12 +365,12 @@ static void a_secret_in_the_file_is_refused_and_not_repeated(void)
         {"providers:\n  local:\n\n    key-source: file:s3cr3t\n", "providers.local.key-source",
          "must be file:/absolute/path"},
         {"vault:\n  store: sqlite:/x\n\n  password: s3cr3t\n", "vault.password", "never written in this file"},
-        {"providers:\n  pkcs11:a:\n    module: /m.so\n    pin-source: s3cr3t\n    token: pkcs11:token=a\n",
+        {"providers:\n  pkcs11:a:\n    module: /m.so\n    pin-source: s3cr3t\n    token: pkcs11:token=a;serial=1a\n",
          "providers.pkcs11:a.pin-source", "must be file:/absolute/path, fd:N or prompt"},
-        {"providers:\n  pkcs11:a:\n    module: /m.so\n    token: pkcs11:token=a?pin-value=s3cr3t\n"
+        {"providers:\n  pkcs11:a:\n    module: /m.so\n    token: pkcs11:token=a;serial=1a?pin-value=s3cr3t\n"
          "    pin-source: prompt\n",
          "providers.pkcs11:a.token", "holds a PIN"},
-        {"providers:\n  pkcs11:a:\n    {module: /m.so, token: 'pkcs11:token=a', pin-source: prompt,\n"
+        {"providers:\n  pkcs11:a:\n    {module: /m.so, token: 'pkcs11:token=a;serial=1a', pin-source: prompt,\n"
          "     pin:s3cr3t}\n",
          "providers.pkcs11:a", "not the name of a setting"},
     };
