@@ -135,16 +135,6 @@ bool dkv_read_u8(struct dkv_reader *reader, uint8_t *ret)
     return true;
 }
 
-bool dkv_read_u16be(struct dkv_reader *reader, uint16_t *ret)
-{
-    struct dkv_span bytes;
-    if (!dkv_read_bytes(reader, 2, &bytes)) {
-        return false;
-    }
-    *ret = (uint16_t)(bytes.data[0] << 8 | bytes.data[1]);
-    return true;
-}
-
 bool dkv_read_is_empty(const struct dkv_reader *reader)
 {
     return reader->rest.len == 0;

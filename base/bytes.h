@@ -45,7 +45,6 @@ struct dkv_reader {
     struct dkv_span rest;
 };
 bool dkv_read_u8(struct dkv_reader *reader, uint8_t *ret);
-bool dkv_read_u16be(struct dkv_reader *reader, uint16_t *ret);
 bool dkv_read_bytes(struct dkv_reader *reader, size_t len, struct dkv_span *ret);
 bool dkv_read_is_empty(const struct dkv_reader *reader);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time, behind a table so that tests can set it. */
+/* Time, behind a table so that tests can set it. Thread-safe; nothing blocks. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

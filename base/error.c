@@ -49,23 +49,25 @@ static void set_text(char *field, size_t capacity, const char *text)
 }
 
 /* Words that a caller made from the error's own fields stay good: they are formatted before it is cleared. */
-static void fill(struct dkv_error *err, enum dkv_rc rc, const char *file, int line, const char *words)
+DKV_PRINTF(5, 0)
+static void fill(struct dkv_error *err, enum dkv_rc rc, const char *file, int line, const char *format,
+                 va_list arguments)
 {
+    char words[WORDS_MAX];
+    (void)vsnprintf(words, sizeof(words), format, arguments);
     *err = (struct dkv_error){.rc = rc, .file = file, .line = line};
     set_text(err->message, sizeof(err->message), words);
 }
 
 enum dkv_rc dkv_error_set(struct dkv_error *err, enum dkv_rc rc, const char *file, int line, const char *format, ...)
 {
-    char words[WORDS_MAX];
     if (err == NULL) {
         return rc;
     }
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(words, sizeof(words), format, arguments);
+    fill(err, rc, file, line, format, arguments);
     va_end(arguments);
-    fill(err, rc, file, line, words);
     return rc;
 }
 
@@ -83,15 +85,13 @@ enum dkv_rc dkv_error_set_errno(struct dkv_error *err, enum dkv_rc rc, const cha
                                 const char *format, ...)
 {
     const int error_number = errno;
-    char words[WORDS_MAX];
     if (err == NULL) {
         return rc;
     }
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(words, sizeof(words), format, arguments);
+    fill(err, rc, file, line, format, arguments);
     va_end(arguments);
-    fill(err, rc, file, line, words);
     errno = error_number;
     dkv_error_append(err, ": %m");
     dkv_error_native(err, DKV_NATIVE_ERRNO, error_number, errno_name(error_number));
@@ -120,6 +120,13 @@ void dkv_error_key(struct dkv_error *err, const char *key)
     if (err != NULL) {
         set_text(err->key, sizeof(err->key), key);
     }
+}
+
+void dkv_error_key_id(struct dkv_error *err, const struct dkv_uuid *id)
+{
+    char text[37];
+    dkv_uuid_format(id, text);
+    dkv_error_key(err, text);
 }
 
 void dkv_error_prefix(struct dkv_error *err, const char *format, ...)

@@ -7,6 +7,8 @@
 
 #include "dekvault/error.h"
 
+struct dkv_uuid;
+
 #define DKV_TRY(call)                       \
     do {                                    \
         const enum dkv_rc dkv_try_ = (call); \
@@ -54,6 +56,7 @@ enum dkv_rc dkv_error_set_errno(struct dkv_error *err, enum dkv_rc rc, const cha
 void dkv_error_native(struct dkv_error *err, enum dkv_native system, int64_t code, const char *name);
 void dkv_error_provider(struct dkv_error *err, const char *provider_id);
 void dkv_error_key(struct dkv_error *err, const char *key);
+void dkv_error_key_id(struct dkv_error *err, const struct dkv_uuid *id);
 
 /* dkv_error_prefix: put words before the message ("document 9f3a...: "), once the caller knows
  * what the origin could not. */

@@ -72,11 +72,6 @@ enum dkv_rc dkv_json_string(struct dkv_buf *out, struct dkv_span utf8, struct dk
     return dkv_buf_append(out, dkv_span("\"", 1), err);
 }
 
-enum dkv_rc dkv_json_int(struct dkv_buf *out, int64_t number, struct dkv_error *err)
-{
-    return dkv_buf_printf(out, err, "%" PRId64, number);
-}
-
 static enum dkv_rc append_member(struct dkv_buf *out, const char *name, struct dkv_error *err)
 {
     const bool first = out->len == 0 || out->data[out->len - 1] == '{';
@@ -95,5 +90,5 @@ enum dkv_rc dkv_json_member_text(struct dkv_buf *out, const char *name, const ch
 enum dkv_rc dkv_json_member_int(struct dkv_buf *out, const char *name, int64_t number, struct dkv_error *err)
 {
     DKV_TRY(append_member(out, name, err));
-    return dkv_json_int(out, number, err);
+    return dkv_buf_printf(out, err, "%" PRId64, number);
 }

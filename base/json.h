@@ -10,9 +10,6 @@
  * terminal and in every log. */
 DKV_MUST_USE enum dkv_rc dkv_json_string(struct dkv_buf *out, struct dkv_span utf8, struct dkv_error *err);
 
-/* dkv_json_int: append a number in decimal. */
-DKV_MUST_USE enum dkv_rc dkv_json_int(struct dkv_buf *out, int64_t number, struct dkv_error *err);
-
 /* dkv_json_member_*: append ,"name":value; the comma is left out straight after a '{'. name is a literal of ours, not
  * escaped. A NULL text appends nothing. */
 DKV_MUST_USE enum dkv_rc dkv_json_member_text(struct dkv_buf *out, const char *name, const char *text,

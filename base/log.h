@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines for the host's log sink. Never a secret. */
+/* Lines for the host's log sink. Never a secret. Thread-safe; blocks as long as the sink does. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 

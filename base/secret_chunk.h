@@ -14,7 +14,7 @@
 struct dkv_chunk {
     struct dkv_chunk *next_in_bucket;
     struct dkv_chunk *previous, *next; /* among those of its size class that have room */
-    uint8_t *mapping;                  /* guard page, slots, guard page; aligned to dkv_chunk_stride() */
+    uint8_t *mapping;                  /* guard page, slots, guard page; aligned to the stride of chunks */
     size_t mapping_len;
     uint8_t *slots;
     size_t slots_len;

@@ -34,6 +34,15 @@ static enum dkv_rc await_input(int fd, const char *name, struct dkv_error *err)
     return DKV_OK;
 }
 
+/* Which descriptor or file it is was set by somebody, and has to be mended there. */
+static enum dkv_rc fail_read(const char *name, struct dkv_error *err)
+{
+    const enum dkv_rc rc = dkv_rc_from_errno(errno);
+    DKV_CHECK(errno != EBADF, err, DKV_E_CONFIG,
+              "%s isn't open for reading in this process: start it with that descriptor open", name);
+    return dkv_fail_errno(err, rc == DKV_E_RESOURCE ? rc : DKV_E_CONFIG, "can't read %s", name);
+}
+
 /* Read until the end or until the secret is full. */
 static enum dkv_rc fill(int fd, const char *name, const struct dkv_secret *secret, size_t *ret_len,
                         struct dkv_error *err)
@@ -49,7 +58,7 @@ static enum dkv_rc fill(int fd, const char *name, const struct dkv_secret *secre
         } else if (errno == EAGAIN) {
             DKV_TRY(await_input(fd, name, err));
         } else if (errno != EINTR) {
-            return dkv_fail_errno(err, dkv_rc_from_errno(errno), "can't read %s", name);
+            return fail_read(name, err);
         }
     }
     *ret_len = len;
@@ -90,14 +99,33 @@ static enum dkv_rc check_unchanged(int fd, const char *path, const struct stat *
     return DKV_OK;
 }
 
+static enum dkv_rc open_judged(const char *path, bool allow_group_read, int *ret_fd, struct stat *ret_stat,
+                               struct dkv_error *err)
+{
+    struct stat info;
+    DKV_CLEANUP(dkv_fd_close) int fd = -1;
+    DKV_TRY(dkv_file_absent_is_config(dkv_file_open_unjudged(path, &fd, &info, err), err));
+    DKV_TRY(judge_secret(path, &info, allow_group_read, err));
+    *ret_stat = info;
+    *ret_fd = fd;
+    fd = -1;
+    return DKV_OK;
+}
+
+enum dkv_rc dkv_secret_file_judge(const char *path, bool allow_group_read, struct dkv_error *err)
+{
+    struct stat info;
+    DKV_CLEANUP(dkv_fd_close) int fd = -1;
+    return open_judged(path, allow_group_read, &fd, &info, err);
+}
+
 enum dkv_rc dkv_secret_file_read(const char *path, bool allow_group_read, size_t max, struct dkv_secret *ret,
                                  struct stat *ret_stat, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_fd_close) int fd = -1;
     DKV_CLEANUP(dkv_secret_done) struct dkv_secret secret = {0};
     struct stat info;
-    DKV_TRY(dkv_file_absent_is_config(dkv_file_open_unjudged(path, &fd, &info, err), err));
-    DKV_TRY(judge_secret(path, &info, allow_group_read, err));
+    DKV_TRY(open_judged(path, allow_group_read, &fd, &info, err));
     DKV_TRY(dkv_secret_fd_read(fd, path, max, &secret, err));
     DKV_TRY(check_unchanged(fd, path, &info, err));
     dkv_secret_steal(ret, &secret);

@@ -297,8 +297,8 @@ enum dkv_rc dkv_value_default(const struct dkv_option *option, struct dkv_value 
         return DKV_OK;
     }
     DKV_CHECK(option->type != DKV_OPTION_LIST && option->type != DKV_OPTION_MAP, err, DKV_E_INTERNAL,
-              "option '%s': a list or map can't have a default", option->name);
+              "option \"%s\": a list or map can't have a default", option->name);
     DKV_TRY(read_scalar(option, option->fallback, 0, ret, wrong, err));
-    DKV_CHECK(wrong[0] == '\0', err, DKV_E_INTERNAL, "option '%s': its default %s", option->name, wrong);
+    DKV_CHECK(wrong[0] == '\0', err, DKV_E_INTERNAL, "option \"%s\": its default %s", option->name, wrong);
     return DKV_OK;
 }

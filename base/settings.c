@@ -110,7 +110,7 @@ static enum dkv_rc fault_unknown(const struct reading *reading, const struct dkv
     }
     DKV_TRY(find_nearest(reading, child->key, &nearest, err));
     if (nearest != NULL) {
-        snprintf(words, sizeof(words), "unknown setting; did you mean '%s'?", nearest);
+        snprintf(words, sizeof(words), "unknown setting; did you mean \"%s\"?", nearest);
     } else {
         snprintf(words, sizeof(words), "unknown setting; `dekvault config explain` lists those that there are");
     }

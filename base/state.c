@@ -170,7 +170,7 @@ enum dkv_rc dkv_state_get(struct dkv_state *state, const char *table, const char
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf value = {0};
     DKV_TRY(dkv_state_name("", table, key, name, err));
     DKV_TRY(read_record(state, name, &value, err));
-    DKV_CHECK(value.len > 0, err, DKV_E_NOT_FOUND, "no state is kept in table %s for '%s'", table, key);
+    DKV_CHECK(value.len > 0, err, DKV_E_NOT_FOUND, "no state is kept in table %s for \"%s\"", table, key);
     dkv_buf_steal(ret, &value);
     return DKV_OK;
 }

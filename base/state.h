@@ -19,15 +19,15 @@ const char *dkv_state_path(const struct dkv_state *state);
  * get: DKV_E_NOT_FOUND. put: expected {NULL,0} means "absent"; anything else there: DKV_E_CONFLICT.
  * A value {NULL,0} deletes. put holds the table's lock for its length. fsync before rename. */
 DKV_MUST_USE enum dkv_rc dkv_state_get(struct dkv_state *state, const char *table, const char *key, struct dkv_buf *ret,
-                          struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_state_put(struct dkv_state *state, const char *table, const char *key, struct dkv_span expected,
-                          struct dkv_span value, struct dkv_error *err);
+                                       struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_state_put(struct dkv_state *state, const char *table, const char *key,
+                                       struct dkv_span expected, struct dkv_span value, struct dkv_error *err);
 
 /* dkv_state_lock: an exclusive flock named by (table, key) that holds across several calls, among all
  * processes that share the folder and among the threads of this one; waits up to timeout_ms, then
  * DKV_E_TRANSIENT. Given back by unlock, or by the kernel when the process dies. */
-DKV_MUST_USE enum dkv_rc dkv_state_lock(struct dkv_state *state, const char *table, const char *key, uint32_t timeout_ms,
-                           int *ret_lock, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_state_lock(struct dkv_state *state, const char *table, const char *key,
+                                        uint32_t timeout_ms, int *ret_lock, struct dkv_error *err);
 void dkv_state_unlock(int lock);
 
 #endif

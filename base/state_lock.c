@@ -70,7 +70,7 @@ enum dkv_rc dkv_state_name(const char *prefix, const char *table, const char *ke
     const size_t table_len = strlen(table);
     const bool is_table = strspn(table, "abcdefghijklmnopqrstuvwxyz0123456789-") == table_len;
     DKV_CHECK(table_len >= 1 && table_len <= TABLE_MAX_LEN && is_table, err, DKV_E_INVALID,
-              "'%s' is no name of a state table", table);
+              "\"%s\" is no name of a state table", table);
     DKV_CHECK(strlen(key) <= KEY_MAX_LEN, err, DKV_E_INVALID, "a state key of %zu bytes: %d are possible", strlen(key),
               KEY_MAX_LEN);
     if (!encode_readable(key, encoded)) {

@@ -234,7 +234,7 @@ static enum dkv_rc refuse_repeated(struct parse *parse, const struct dkv_node *m
         return DKV_OK;
     }
     return located(parse, again->key_line, dkv_fail(parse->err, DKV_E_CONFIG,
-                                                    "'%s' is set again; it is already set on line %u",
+                                                    "\"%s\" is set again; it is already set on line %u",
                                                     again->key, first->key_line));
 }
 

@@ -26,9 +26,11 @@ struct dkv_bench_suite {
 
 extern const struct dkv_bench_suite dkv_bench_wrap;
 
-/* dkv_bench_header, dkv_bench_run: print the table's head (nothing with json); measure for about two seconds and print a line. */
+/* dkv_bench_header, dkv_bench_run: print the table's head (nothing with json); measure for about two seconds and print
+ * a line. */
 void dkv_bench_header(bool json);
-DKV_MUST_USE enum dkv_rc dkv_bench_run(const struct dkv_bench_measure *measure, void *arg, bool json, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_bench_run(const struct dkv_bench_measure *measure, void *arg, bool json,
+                                       struct dkv_error *err);
 
 /* dkv_bench_dir: a folder for this run, mode 0700, removed at exit. */
 const char *dkv_bench_dir(void);

@@ -65,10 +65,11 @@ enum dkv_rc dkv_bench_run(const struct dkv_bench_measure *measure, void *arg, bo
     }
     const double ratio = rate(&ours) / rate(&peer);
     if (json) {
-        printf("{\"name\": \"%s\", \"ours\": %.0f, \"peer\": \"%s\", \"peer_rate\": %.0f, \"ratio\": %.3f}\n", measure->name, rate(&ours),
-               measure->peer_name, rate(&peer), ratio);
+        printf("{\"name\": \"%s\", \"ours\": %.0f, \"peer\": \"%s\", \"peer_rate\": %.0f, \"ratio\": %.3f}\n",
+               measure->name, rate(&ours), measure->peer_name, rate(&peer), ratio);
     } else {
-        printf("%-28s %12.0f  %-34s %12.0f %7.2f\n", measure->name, rate(&ours), measure->peer_name, rate(&peer), ratio);
+        printf("%-28s %12.0f  %-34s %12.0f %7.2f\n", measure->name, rate(&ours), measure->peer_name, rate(&peer),
+               ratio);
     }
     fflush(stdout);
     return DKV_OK;

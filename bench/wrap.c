@@ -102,7 +102,8 @@ static enum dkv_rc raw_encrypt(void *arg, struct dkv_error *err)
     CK_ULONG len = sizeof(bench->sealed);
     CK_MECHANISM mechanism = {.mechanism = CKM_AES_GCM, .pParameter = &raw_gcm, .ulParameterLen = sizeof(raw_gcm)};
     DKV_TRY(raw_check(bench->raw->C_EncryptInit(bench->session, &mechanism, bench->key), "C_EncryptInit", err));
-    return raw_check(bench->raw->C_Encrypt(bench->session, input, sizeof(input), bench->sealed, &len), "C_Encrypt", err);
+    const CK_RV rv = bench->raw->C_Encrypt(bench->session, input, sizeof(input), bench->sealed, &len);
+    return raw_check(rv, "C_Encrypt", err);
 }
 
 static enum dkv_rc raw_decrypt(void *arg, struct dkv_error *err)
@@ -112,7 +113,8 @@ static enum dkv_rc raw_decrypt(void *arg, struct dkv_error *err)
     CK_ULONG len = sizeof(output);
     CK_MECHANISM mechanism = {.mechanism = CKM_AES_GCM, .pParameter = &raw_gcm, .ulParameterLen = sizeof(raw_gcm)};
     DKV_TRY(raw_check(bench->raw->C_DecryptInit(bench->session, &mechanism, bench->key), "C_DecryptInit", err));
-    return raw_check(bench->raw->C_Decrypt(bench->session, bench->sealed, sizeof(bench->sealed), output, &len), "C_Decrypt", err);
+    const CK_RV rv = bench->raw->C_Decrypt(bench->session, bench->sealed, sizeof(bench->sealed), output, &len);
+    return raw_check(rv, "C_Decrypt", err);
 }
 
 static enum dkv_rc raw_encrypt_and_decrypt(void *arg, struct dkv_error *err)
@@ -162,7 +164,9 @@ static enum dkv_rc make_token(struct dkv_error *err)
     DKV_TRY(write_file("dekvault.conf", text, err));
     snprintf(text, sizeof(text), "%s/softhsm2.conf", dir);
     setenv("SOFTHSM2_CONF", text, 1);
-    snprintf(text, sizeof(text), "softhsm2-util --init-token --free --label bench --pin 1234 --so-pin 1234 >/dev/null && chmod 600 %s/*", dir);
+    snprintf(text, sizeof(text),
+             "softhsm2-util --init-token --free --label bench --pin 1234 --so-pin 1234 >/dev/null && chmod 600 %s/*",
+             dir);
     DKV_CHECK(system(text) == 0, err, DKV_E_INTERNAL, "softhsm2-util made no token");
     return DKV_OK;
 }
@@ -174,7 +178,8 @@ static enum dkv_rc open_raw(struct wrap_bench *bench, CK_FUNCTION_LIST *raw, str
     CK_ULONG n = 8;
     bench->raw = raw;
     DKV_TRY(raw_check(raw->C_GetSlotList(CK_TRUE, slots, &n), "C_GetSlotList", err));
-    return raw_check(raw->C_OpenSession(slots[0], CKF_SERIAL_SESSION, NULL, NULL, &bench->session), "C_OpenSession", err);
+    const CK_RV rv = raw->C_OpenSession(slots[0], CKF_SERIAL_SESSION, NULL, NULL, &bench->session);
+    return raw_check(rv, "C_OpenSession", err);
 }
 
 static enum dkv_rc find_raw(struct wrap_bench *bench, const char *label, struct dkv_error *err)
@@ -190,7 +195,8 @@ static enum dkv_rc find_raw(struct wrap_bench *bench, const char *label, struct 
     return DKV_OK;
 }
 
-static enum dkv_rc run_profile(struct wrap_bench *bench, size_t which, CK_FUNCTION_LIST *raw, bool json, struct dkv_error *err)
+static enum dkv_rc run_profile(struct wrap_bench *bench, size_t which, CK_FUNCTION_LIST *raw, bool json,
+                               struct dkv_error *err)
 {
     struct dkv_call call = dkv_instance_call(bench->instance, DKV_PURPOSE_CREATE);
     static struct dkv_cmk_info info;
@@ -208,7 +214,8 @@ static enum dkv_rc run_profile(struct wrap_bench *bench, size_t which, CK_FUNCTI
     return rc;
 }
 
-static enum dkv_rc run_profiles(struct dkv_providers *providers, CK_FUNCTION_LIST *raw, bool json, struct dkv_error *err)
+static enum dkv_rc run_profiles(struct dkv_providers *providers, CK_FUNCTION_LIST *raw, bool json,
+                                struct dkv_error *err)
 {
     static struct wrap_bench bench;
     DKV_TRY(dkv_providers_get(providers, PROVIDER, &bench.instance, err));
@@ -232,7 +239,8 @@ static enum dkv_rc run_wrap(bool json, struct dkv_error *err)
     snprintf(path, sizeof(path), "%s/dekvault.conf", dkv_bench_dir());
     DKV_TRY(dkv_provider_file_open(path, &file, err));
     CK_FUNCTION_LIST *raw = p11_kit_module_load(MODULE, 0);
-    enum dkv_rc rc = raw == NULL || p11_kit_module_initialize(raw) != CKR_OK ? dkv_fail(err, DKV_E_INTERNAL, "can't load " MODULE) : DKV_OK;
+    const bool is_loaded = raw != NULL && p11_kit_module_initialize(raw) == CKR_OK;
+    enum dkv_rc rc = is_loaded ? DKV_OK : dkv_fail(err, DKV_E_INTERNAL, "can't load " MODULE);
     if (rc == DKV_OK) {
         rc = dkv_providers_new(file, &providers, err);
     }

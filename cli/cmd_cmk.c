@@ -158,7 +158,7 @@ static enum dkv_rc show_member(struct dkv_output *out, const char *name, const c
 
 static enum dkv_rc show_findings(struct dkv_output *out, const struct dkv_cmk_info *info, struct dkv_error *err)
 {
-    DKV_CLEANUP(dkv_table_done) struct dkv_table table = {0};
+    DKV_CLEANUP(dkv_table_done) struct dkv_table table = {.whole = true};
     if (info->n_findings == 0) {
         return DKV_OK;
     }
@@ -237,6 +237,7 @@ static enum dkv_rc create(struct dkv_cli *cli, struct dkv_error *err)
     DKV_TRY(dkv_providers_get(cli->providers, id, &instance, err));
     const struct dkv_call call = dkv_instance_call(instance, DKV_PURPOSE_CREATE);
     DKV_TRY(dkv_instance_create_cmk(instance, &call, &request, &info, err));
+    dkv_cli_done_so_far(cli, NULL, "the CMK %s was created", info.key_id);
     tell_findings(&cli->out, &info);
     return print_created(&cli->out, id, &info, err);
 }

@@ -59,7 +59,13 @@ static enum dkv_rc print_faults(struct dkv_output *out, const char *path, const 
             DKV_TRY(print_fault(out, path, &faults->items[i], err));
         }
     }
-    return dkv_faults_n_errors(faults) == 0 ? dkv_out_note(out, err, "%s: ok\n", path) : DKV_OK;
+    if (dkv_faults_n_errors(faults) > 0) {
+        return DKV_OK;
+    }
+    if (faults->n == 0) {
+        return dkv_out_note(out, err, "%s: ok\n", path);
+    }
+    return dkv_out_note(out, err, "%s: ok, with %zu warning%s\n", path, faults->n, faults->n > 1 ? "s" : "");
 }
 
 static enum dkv_rc check(struct dkv_cli *cli, struct dkv_error *err)
@@ -106,7 +112,8 @@ static enum dkv_rc explain_text(struct explain *explain, const struct dkv_settin
     if (option->fallback != NULL) {
         DKV_TRY(dkv_out_printf(explain->out, err, "; default %s", option->fallback));
     }
-    return dkv_out_printf(explain->out, err, ")\n    %s\n", option->help);
+    DKV_TRY(dkv_out_printf(explain->out, err, ")\n    "));
+    return dkv_out_wrapped(explain->out, option->help, 4, 4, err);
 }
 
 /* "vault" names the whole group, "vault.store" one setting. */

@@ -121,7 +121,8 @@ static const struct dkv_command commands[] = {
         .summary = "encrypt a value to a BSON binary of subtype 6, as MongoDB's drivers do",
         .usage = "KEY [--algorithm random|deterministic] [--string] [VALUE]",
         .details =
-            "VALUE is canonical or relaxed Extended JSON; absent or -: standard input. As an argument it is visible to "
+            "VALUE is canonical or relaxed Extended JSON (v2); absent or -: standard input. What BSON can't carry "
+            "exactly as it is written is refused. As an argument it is visible to "
             "other users of the machine, in the list of processes.",
         .min_args = 1,
         .max_args = 2,

@@ -98,7 +98,7 @@ static const struct dkv_command commands[] = {
         .max_args = 1,
         .details =
             "What was encrypted with the key can never be read again. On a terminal the first 8 characters of the _id "
-            "must be typed; without one, --yes is needed.",
+            "must be typed; without one, --yes is needed. By its _id, also a document that is damaged is deleted.",
         .options = delete_options,
         .n_options = DKV_COUNT(delete_options),
         .need = DKV_NEED_VAULT,
@@ -111,9 +111,9 @@ static const struct dkv_command commands[] = {
         .usage = "[FILE] [--unverified]",
         .max_args = 1,
         .details =
-            "FILE absent or -: standard input. Each document is checked and, unless --unverified, its key opened. "
-            "Refused lines are listed and the others inserted; the exit code is that of what was refused, 1 when lines "
-            "were refused differently.",
+            "FILE absent or -: standard input. Each document is read as strictly as `encrypt` reads a value, and "
+            "checked; unless --unverified its key is opened. Refused lines are listed and the others inserted; the "
+            "exit code is that of what was refused, 1 when lines were refused differently.",
         .options = import_options,
         .n_options = DKV_COUNT(import_options),
         .need = DKV_NEED_VAULT,

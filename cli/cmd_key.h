@@ -13,8 +13,4 @@ DKV_MUST_USE enum dkv_rc dkv_cmd_key_remove_name(struct dkv_cli *cli, struct dkv
 DKV_MUST_USE enum dkv_rc dkv_cmd_key_delete(struct dkv_cli *cli, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_cmd_key_import(struct dkv_cli *cli, struct dkv_error *err);
 
-/* dkv_print_changed: {"_id","changed"} or the note. */
-DKV_MUST_USE enum dkv_rc dkv_print_changed(struct dkv_output *out, const struct dkv_uuid *id, bool changed,
-                                           const char *note, struct dkv_error *err);
-
 #endif

@@ -7,8 +7,9 @@
 
 #include "vault/document_edit.h"
 
-enum dkv_rc dkv_print_changed(struct dkv_output *out, const struct dkv_uuid *id, bool changed, const char *note,
-                              struct dkv_error *err)
+/* {"_id","changed"}, or the note. */
+static enum dkv_rc print_changed(struct dkv_output *out, const struct dkv_uuid *id, bool changed, const char *note,
+                                 struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf line = {0};
     char text[37];
@@ -26,13 +27,23 @@ enum dkv_rc dkv_print_changed(struct dkv_output *out, const struct dkv_uuid *id,
     return dkv_out_line(out, &line, err);
 }
 
+static void changed_key(struct dkv_cli *cli, const struct dkv_uuid *id, const char *what)
+{
+    char text[37];
+    dkv_uuid_format(id, text);
+    dkv_cli_done_so_far(cli, id, "the key %s %s", text, what);
+}
+
 static enum dkv_rc print_name(struct dkv_cli *cli, const struct dkv_uuid *id, bool changed, const char *done,
                               const char *already, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf note = {0};
+    if (changed) {
+        changed_key(cli, id, strcmp(done, "added") == 0 ? "was given an alt name" : "lost an alt name");
+    }
     DKV_TRY(dkv_buf_printf(&note, err, "%s: %s", dkv_cli_arg(cli, 1), changed ? done : already));
     DKV_TRY(dkv_buf_append(&note, dkv_span("", 1), err));
-    return dkv_print_changed(&cli->out, id, changed, (const char *)note.data, err);
+    return print_changed(&cli->out, id, changed, (const char *)note.data, err);
 }
 
 enum dkv_rc dkv_cmd_key_add_name(struct dkv_cli *cli, struct dkv_error *err)
@@ -103,5 +114,6 @@ enum dkv_rc dkv_cmd_key_delete(struct dkv_cli *cli, struct dkv_error *err)
     /* By its _id from here on: the name may have moved while the question was open. */
     key.alt_name = NULL;
     DKV_TRY(dkv_key_delete(cli->vault, &key, &id, err));
-    return dkv_print_changed(&cli->out, &id, true, "deleted", err);
+    changed_key(cli, &id, "was deleted");
+    return print_changed(&cli->out, &id, true, "deleted", err);
 }

@@ -2,6 +2,7 @@
 /* `key create`. A DEK that is given lies in secret memory from its first byte read to its wipe. No lock. */
 #include "cli/cmd_key.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -17,6 +18,10 @@ static enum dkv_rc read_material(const char *path, struct dkv_secret *ret, struc
     }
     if (strcmp(path, "-") == 0) {
         return dkv_secret_fd_read(STDIN_FILENO, "standard input", MATERIAL_MAX, ret, err);
+    }
+    /* Named on the command line it is not found; one that the provider file names would be that file's fault. */
+    if (access(path, F_OK) != 0 && errno == ENOENT) {
+        return dkv_fail_errno(err, DKV_E_NOT_FOUND, "can't open \"%s\"", path);
     }
     return dkv_secret_file_read(path, false /* allow_group_read */, MATERIAL_MAX, ret, NULL, err);
 }
@@ -59,6 +64,7 @@ enum dkv_rc dkv_cmd_key_create(struct dkv_cli *cli, struct dkv_error *err)
     DKV_CLEANUP(dkv_freep) const char **names = (const char **)dkv_calloc(cli->n_given + 1, sizeof(*names));
     const char *provider = dkv_cli_arg(cli, 0);
     struct dkv_uuid id = {{0}};
+    char text[37];
     if (names == NULL) {
         return dkv_fail_memory(err);
     }
@@ -70,5 +76,7 @@ enum dkv_rc dkv_cmd_key_create(struct dkv_cli *cli, struct dkv_error *err)
         .material = dkv_secret_view(&material),
     };
     DKV_TRY(dkv_key_create(cli->vault, provider, &options, &id, err));
+    dkv_uuid_format(&id, text);
+    dkv_cli_done_so_far(cli, &id, "the key %s was created", text);
     return print_created(&cli->out, provider, &id, &options, err);
 }

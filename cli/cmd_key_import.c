@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -89,6 +90,10 @@ static enum dkv_rc take_line(struct import *import, uint64_t number, struct dkv_
     }
     import->n_inserted += inserted;
     import->n_present += !inserted;
+    if (import->n_inserted > 0) {
+        dkv_cli_done_so_far(import->cli, NULL, "%" PRIu64 " keys were inserted, up to line %" PRIu64,
+                            import->n_inserted, number);
+    }
     return DKV_OK;
 }
 
@@ -112,10 +117,13 @@ static enum dkv_rc print_result(struct import *import, struct dkv_error *err)
 static enum dkv_rc open_input(const char *path, int *ret_fd, struct dkv_error *err)
 {
     const bool is_stdin = path == NULL || strcmp(path, "-") == 0;
+    struct stat info;
     *ret_fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
     if (*ret_fd < 0) {
-        return dkv_fail_errno(err, dkv_rc_from_errno(errno), "can't open %s", is_stdin ? "standard input" : path);
+        return dkv_fail_errno(err, dkv_rc_from_errno(errno), "can't open \"%s\"", is_stdin ? "standard input" : path);
     }
+    DKV_CHECK(fstat(*ret_fd, &info) != 0 || !S_ISDIR(info.st_mode), err, DKV_E_INVALID,
+              "\"%s\" is a folder: name a file of key documents, one a line", is_stdin ? "standard input" : path);
     return DKV_OK;
 }
 

@@ -149,6 +149,7 @@ static enum dkv_rc malformed_row(struct dkv_table *table, struct dkv_span bson, 
 struct listing {
     struct dkv_cli *cli;
     struct dkv_table table;
+    size_t n_malformed;
 };
 
 static void listing_done(struct listing *listing)
@@ -168,9 +169,13 @@ static enum dkv_rc list_json(struct dkv_output *out, struct dkv_span bson, bool 
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf json = {0};
     struct dkv_error why = {0};
+    struct dkv_uuid id;
     *ret_good = dkv_extjson_document(&json, bson, &why) == DKV_OK;
     if (*ret_good) {
         return dkv_out_line(out, &json, err);
+    }
+    if (dkv_document_peek_id(bson, &id)) {
+        dkv_error_key_id(&why, &id);
     }
     dkv_cli_print_error(&why, true /* json */);
     return DKV_OK;
@@ -190,9 +195,7 @@ static enum dkv_rc print_key(void *arg, struct dkv_span bson, struct dkv_error *
     struct dkv_cli *cli = listing->cli;
     bool good = true;
     DKV_TRY(cli->out.json ? list_json(&cli->out, bson, &good, err) : list_row(&listing->table, bson, &good, err));
-    if (!good) {
-        cli->exit_code = dkv_cli_exit_code(DKV_E_REJECTED_CIPHERTEXT);
-    }
+    listing->n_malformed += good ? 0 : 1;
     return DKV_OK;
 }
 
@@ -205,7 +208,11 @@ enum dkv_rc dkv_cmd_key_list(struct dkv_cli *cli, struct dkv_error *err)
     if (!cli->out.json) {
         DKV_TRY(dkv_table_begin(&listing.table, &cli->out, columns, DKV_COUNT(columns), err));
     }
-    return dkv_key_list(cli->vault, &filter, NULL, 0 /* limit */, print_key, &listing, err);
+    DKV_TRY(dkv_key_list(cli->vault, &filter, NULL, 0 /* limit */, print_key, &listing, err));
+    DKV_CHECK(listing.n_malformed == 0, err, DKV_E_REJECTED_CIPHERTEXT,
+              "%s keeps %zu malformed documents among those listed; each was told with its _id",
+              dkv_vault_store(cli->vault), listing.n_malformed);
+    return DKV_OK;
 }
 
 /* ---- show ---- */

@@ -4,6 +4,9 @@
 #include "cli/names.h"
 #include "cli/outcomes.h"
 
+#include <limits.h>
+#include <stdio.h>
+
 static const struct dkv_column list_columns[] = {{"ID", 0}, {"TYPE", 0}, {"CMK", 0}, {"CAPABILITIES", 0}};
 static const struct dkv_column check_columns[] = {{"ID", 0}, {"TYPE", 0}, {"CMK", 0}, {"CAPABILITIES", 0},
                                                   {"STATE", 0}, {"MESSAGE", 0}};
@@ -55,9 +58,20 @@ static enum dkv_rc print(struct dkv_cli *cli, struct dkv_table *table, const str
     return cli->out.json ? answer_json(&cli->out, answer, err) : answer_row(table, answer, err);
 }
 
+/* A file without providers is no fault, but an empty answer is worth a word. */
+static void note_none(const struct dkv_cli *cli)
+{
+    char path[PATH_MAX];
+    if (cli->file->n_entries == 0 && !cli->out.quiet) {
+        (void)dkv_line_put(path, sizeof(path), 0, cli->file->path);
+        fprintf(stderr, "dekvault: %s names no provider: see `dekvault config explain providers`\n", path);
+    }
+}
+
 static enum dkv_rc list(struct dkv_cli *cli, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_table_done) struct dkv_table table = {0};
+    note_none(cli);
     if (!cli->out.json) {
         DKV_TRY(dkv_table_begin(&table, &cli->out, list_columns, DKV_COUNT(list_columns), err));
     }
@@ -106,13 +120,14 @@ static enum dkv_rc check_one(struct dkv_cli *cli, struct dkv_table *table, const
 
 static enum dkv_rc check(struct dkv_cli *cli, struct dkv_error *err)
 {
-    DKV_CLEANUP(dkv_table_done) struct dkv_table table = {0};
+    DKV_CLEANUP(dkv_table_done) struct dkv_table table = {.whole = true};
     struct dkv_outcomes outcomes = {0};
     const char *id = dkv_cli_arg(cli, 0);
     if (id != NULL && dkv_provider_file_entry(cli->file, id) == NULL) {
         struct dkv_instance *none = NULL;
         return dkv_providers_get(cli->providers, id, &none, err); /* it knows the words */
     }
+    note_none(cli);
     if (!cli->out.json) {
         DKV_TRY(dkv_table_begin(&table, &cli->out, check_columns, DKV_COUNT(check_columns), err));
     }

@@ -102,7 +102,7 @@ static enum dkv_rc open_file_if_there(struct dkv_cli *cli, struct dkv_error *err
 
 static enum dkv_rc list(struct dkv_cli *cli, struct dkv_error *err)
 {
-    DKV_CLEANUP(listing_done) struct listing listing = {.out = &cli->out};
+    DKV_CLEANUP(listing_done) struct listing listing = {.out = &cli->out, .table = {.whole = true}};
     DKV_TRY(open_file_if_there(cli, err));
     const size_t n_entries = cli->file != NULL ? cli->file->n_entries : 0;
     DKV_CLEANUP(dkv_freep) struct dkv_module_name *modules =
@@ -156,6 +156,7 @@ static enum dkv_rc login(struct dkv_cli *cli, struct dkv_error *err)
         dkv_error_provider(err, id);
         return rc;
     }
+    dkv_cli_done_so_far(cli, NULL, "one login to %s, which went well", id);
     return print_login(&cli->out, id, &answer, err);
 }
 

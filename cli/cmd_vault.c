@@ -17,6 +17,9 @@ static enum dkv_rc init(struct dkv_cli *cli, struct dkv_error *err)
     bool created = false;
     const char *index = NULL;
     DKV_TRY(dkv_vault_init(cli->file, dkv_cli_value(cli, "vault"), &created, &cli->vault, err));
+    if (created) {
+        dkv_cli_done_so_far(cli, NULL, "the vault was made");
+    }
     DKV_TRY(dkv_vault_index_state(cli->vault, &index, err));
     const char *store = dkv_vault_store(cli->vault);
     if (!cli->out.json) {

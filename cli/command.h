@@ -48,6 +48,8 @@ struct dkv_cli {
     size_t n_args;
     struct dkv_output out;
     int exit_code; /* a command's own, when it didn't fail but found something */
+    char done[200]; /* what a command changed, so that a failure after it, of the output say, doesn't hide it */
+    char done_to[48]; /* its key, if there is one */
 
     struct dkv_provider_file *file;
     struct dkv_providers *providers; /* the vault's, or our own */
@@ -87,6 +89,9 @@ const char *dkv_cli_arg(const struct dkv_cli *cli, size_t index);
 /* dkv_cli_open: what the command needs. dkv_cli_done: all that is open, and the arrays. */
 DKV_MUST_USE enum dkv_rc dkv_cli_open(struct dkv_cli *cli, struct dkv_error *err);
 void dkv_cli_done(struct dkv_cli *cli);
+
+/* dkv_cli_done_so_far: note what was changed, "the key ID was created", at once after it was; key may be NULL. */
+void dkv_cli_done_so_far(struct dkv_cli *cli, const struct dkv_uuid *key, const char *format, ...) DKV_PRINTF(3, 4);
 
 /* dkv_cli_exit_code: the class's exit code. */
 int dkv_cli_exit_code(enum dkv_rc rc);

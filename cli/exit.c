@@ -8,10 +8,11 @@ const struct dkv_exit_row dkv_exit_rows[] = {
     {2, "Usage, bad input, or the provider file; classes config and invalid."},
     {3, "Not found; class not_found."},
     {4, "Exists already, or was changed meanwhile; class conflict."},
-    {5, "Provider or store out of reach, slow or busy; classes transient, throttled, unreachable and cancelled."},
+    {5, "Provider or store out of reach, slow or busy, or cancelled, as by another answer to a question; classes "
+        "transient, throttled, unreachable and cancelled."},
     {6, "Authentication or authorisation was refused; classes auth and denied."},
     {7, "Damaged or forged data; class rejected_ciphertext."},
-    {8, "A finding."},
+    {8, "Reserved: no command gives it yet."},
     {9, "Refused by dekvault's own policy; classes policy and disabled."},
 };
 const size_t dkv_n_exit_rows = DKV_COUNT(dkv_exit_rows);

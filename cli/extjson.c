@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Extended JSON through libbson. A value that isn't a document is written and read as {"v": value}. What libbson
- * copies of a plaintext is wiped before it is freed. Owns nothing; no lock. */
+/* Extended JSON written through libbson, where a value that isn't a document is written as {"v": value}, and read by
+ * extjson_read.c. What libbson copies of a plaintext is wiped before it is freed. Owns nothing; no lock. */
 #include "cli/extjson.h"
 
 #include <bson/bson.h>
 #include <limits.h>
 
 #include "base/mem.h"
+#include "cli/extjson_read.h"
 #include "cli/json_check.h"
 
 /* DEL, C1 controls (U+0080 to U+009F) and the line separators may stand in JSON as they are, but a terminal would
@@ -133,35 +134,25 @@ enum dkv_rc dkv_extjson_payload(struct dkv_buf *out, struct dkv_span payload, st
     return dkv_buf_append_str(out, "\",\"subType\":\"06\"}}", err);
 }
 
-static enum dkv_rc read_json(struct dkv_span json, struct dkv_buf *ret, struct dkv_error *err)
+enum dkv_rc dkv_extjson_read_value(struct dkv_span json, uint8_t *ret_type, struct dkv_buf *ret, struct dkv_error *err)
 {
-    bson_error_t reason;
-    bson_t *document = bson_new_from_json(json.data, (ssize_t)json.len, &reason);
-    DKV_CHECK(document != NULL, err, DKV_E_INVALID, "not Extended JSON: %s", reason.message);
-    const enum dkv_rc rc = dkv_buf_append(ret, dkv_span(bson_get_data(document), document->len), err);
-    dkv_wipe((void *)(uintptr_t)bson_get_data(document), document->len);
-    bson_destroy(document);
-    return rc;
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf bson = {0};
+    struct dkv_json_reader reader = {.text = json};
+    uint8_t type = 0;
+    DKV_TRY(dkv_json_check(json, err));
+    DKV_TRY(dkv_json_value(&reader, &type, &bson, err));
+    DKV_TRY(dkv_buf_append(ret, dkv_span_buf(&bson), err));
+    *ret_type = type;
+    return DKV_OK;
 }
 
 enum dkv_rc dkv_extjson_read_document(struct dkv_span json, struct dkv_buf *ret, struct dkv_error *err)
 {
-    DKV_TRY(dkv_json_check(json, err));
-    return read_json(json, ret, err);
-}
-
-enum dkv_rc dkv_extjson_read_value(struct dkv_span json, uint8_t *ret_type, struct dkv_buf *ret, struct dkv_error *err)
-{
-    DKV_CLEANUP(dkv_buf_done) struct dkv_buf text = {0};
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf bson = {0};
-    DKV_TRY(dkv_json_check(json, err));
-    DKV_TRY(dkv_buf_append_str(&text, "{\"v\":", err));
-    DKV_TRY(dkv_buf_append(&text, json, err));
-    DKV_TRY(dkv_buf_append_str(&text, "}", err));
-    DKV_TRY(read_json(dkv_span_buf(&text), &bson, err));
-    DKV_CHECK(bson.len >= 8 && bson.data[5] == 'v' && bson.data[6] == 0, err, DKV_E_INTERNAL, "libbson read no value");
-    *ret_type = bson.data[4];
-    return dkv_buf_append(ret, dkv_span(bson.data + 7, bson.len - 8), err);
+    uint8_t type = 0;
+    DKV_TRY(dkv_extjson_read_value(json, &type, &bson, err));
+    DKV_CHECK(type == BSON_TYPE_DOCUMENT, err, DKV_E_INVALID, "not a document: that is an object with named fields");
+    return dkv_buf_append(ret, dkv_span_buf(&bson), err);
 }
 
 enum dkv_rc dkv_extjson_read_payload(struct dkv_span json, struct dkv_buf *ret, struct dkv_error *err)

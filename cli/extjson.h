@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MongoDB Extended JSON (github.com/mongodb/specifications, extended-json), through libbson: canonical out,
- * canonical or relaxed in. */
+/* MongoDB Extended JSON (github.com/mongodb/specifications, extended-json): canonical out, canonical or relaxed in.
+ * What BSON can't carry exactly as written is refused. */
 #ifndef CLI_EXTJSON_H
 #define CLI_EXTJSON_H
 
@@ -14,7 +14,7 @@ DKV_MUST_USE enum dkv_rc dkv_extjson_value(struct dkv_buf *out, struct dkv_bson_
 /* dkv_extjson_payload: append the value of subtype 6. */
 DKV_MUST_USE enum dkv_rc dkv_extjson_payload(struct dkv_buf *out, struct dkv_span payload, struct dkv_error *err);
 
-/* dkv_extjson_read_document, _read_value: append the BSON bytes. DKV_E_INVALID. */
+/* dkv_extjson_read_document, _read_value: append the BSON bytes. DKV_E_INVALID names the byte, and what to write. */
 DKV_MUST_USE enum dkv_rc dkv_extjson_read_document(struct dkv_span json, struct dkv_buf *ret, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_extjson_read_value(struct dkv_span json, uint8_t *ret_type, struct dkv_buf *ret,
                                                 struct dkv_error *err);

@@ -2,28 +2,6 @@
 /* --help for the program, a group and a command, and the command `help`; all from the command tables. No lock. */
 #include "cli/command.h"
 
-#define WIDTH 100u
-
-/* Words of text, broken into lines that start at the given column; at: where the cursor stands. */
-static enum dkv_rc print_wrapped(struct dkv_output *out, const char *text, size_t column, size_t at,
-                                 struct dkv_error *err)
-{
-    while (*text != '\0') {
-        const size_t len = strcspn(text, " ");
-        if (at > column && at + 1 + len > WIDTH) {
-            DKV_TRY(dkv_out_printf(out, err, "\n%*s", (int)column, ""));
-            at = column;
-        } else if (at > column) {
-            DKV_TRY(dkv_out_printf(out, err, " "));
-            at++;
-        }
-        DKV_TRY(dkv_out_bytes(out, dkv_span(text, len), err));
-        at += len;
-        text += len + strspn(text + len, " ");
-    }
-    return dkv_out_printf(out, err, "\n");
-}
-
 static enum dkv_rc print_entry(struct dkv_output *out, const char *left, size_t column, const char *text,
                                struct dkv_error *err)
 {
@@ -32,7 +10,7 @@ static enum dkv_rc print_entry(struct dkv_output *out, const char *left, size_t 
     if (at >= column) {
         DKV_TRY(dkv_out_printf(out, err, "\n%*s", (int)column, ""));
     }
-    return print_wrapped(out, text, column, column, err);
+    return dkv_out_wrapped(out, text, column, column, err);
 }
 
 static enum dkv_rc print_options(struct dkv_output *out, const char *heading, const struct dkv_cli_option *options,
@@ -119,10 +97,10 @@ enum dkv_rc dkv_help_command(struct dkv_output *out, const struct dkv_command *c
     DKV_TRY(dkv_out_printf(out, err, "usage: dekvault %s%s%s%s%s\n\n", group, space, command->verb,
                            command->usage[0] != '\0' ? " " : "", command->usage));
     DKV_TRY(dkv_out_printf(out, err, "dekvault %s%s%s:", group, space, command->verb));
-    DKV_TRY(print_wrapped(out, command->summary, 0, strlen(group) + strlen(command->verb) + 12, err));
+    DKV_TRY(dkv_out_wrapped(out, command->summary, 0, strlen(group) + strlen(command->verb) + 12, err));
     if (command->details != NULL) {
         DKV_TRY(dkv_out_printf(out, err, "\n"));
-        DKV_TRY(print_wrapped(out, command->details, 0, 0, err));
+        DKV_TRY(dkv_out_wrapped(out, command->details, 0, 0, err));
     }
     DKV_TRY(print_options(out, "Options", command->options, command->n_options, err));
     return dkv_out_printf(out, err, "\nOptions of every command, arguments and exit codes: dekvault --help\n");

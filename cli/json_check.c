@@ -65,6 +65,12 @@ static bool take_number(struct scan *scan)
     return take_digits(scan);
 }
 
+bool dkv_json_is_number(struct dkv_span text)
+{
+    struct scan scan = {.text = text};
+    return take_number(&scan) && scan.at == text.len;
+}
+
 static bool take_escape(struct scan *scan)
 {
     const int c = peek(scan);

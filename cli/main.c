@@ -2,10 +2,12 @@
 /* The program `dekvault`: makes the process fit for keys, reads the command line, runs the command, tells its error. */
 #include "cli/command.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "dekvault/process.h"
@@ -45,13 +47,25 @@ static enum dkv_rc help(struct dkv_cli *cli, struct dkv_error *err)
     return dkv_help_group(&cli->out, group, err);
 }
 
+static enum dkv_rc version(struct dkv_output *out, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf json = {0};
+    if (!out->json) {
+        return dkv_out_printf(out, err, "dekvault %s\n", dkv_version());
+    }
+    DKV_TRY(dkv_buf_append_str(&json, "{", err));
+    DKV_TRY(dkv_json_member_text(&json, "version", dkv_version(), err));
+    DKV_TRY(dkv_buf_append_str(&json, "}", err));
+    return dkv_out_line(out, &json, err);
+}
+
 static enum dkv_rc dispatch(struct dkv_cli *cli, struct dkv_error *err)
 {
     if (dkv_cli_has(cli, "help")) {
         return help(cli, err);
     }
     if (dkv_cli_has(cli, "version")) {
-        return dkv_out_printf(&cli->out, err, "dekvault %s\n", dkv_version());
+        return version(&cli->out, err);
     }
     if (cli->command == NULL) {
         return dkv_fail(err, DKV_E_INVALID, "no command given: see `dekvault %s%s--help`",
@@ -61,16 +75,41 @@ static enum dkv_rc dispatch(struct dkv_cli *cli, struct dkv_error *err)
     return cli->command->run(cli, err);
 }
 
+static void judge_output(struct dkv_output *out)
+{
+    struct winsize size = {0};
+    const bool is_terminal = isatty(out->fd) == 1;
+    out->colour = is_terminal && secure_getenv("NO_COLOR") == NULL;
+    out->terminal_width = is_terminal && ioctl(out->fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 static enum dkv_rc run(struct dkv_cli *cli, int argc, char **argv, struct dkv_error *err)
 {
     DKV_TRY(dkv_process_harden(err));
     DKV_TRY(dkv_cli_parse(cli, argc, argv, err));
-    cli->out.colour = isatty(STDOUT_FILENO) == 1 && secure_getenv("NO_COLOR") == NULL;
+    judge_output(&cli->out);
     dkv_set_log(print_log, &cli->out);
     const enum dkv_rc rc = dispatch(cli, err);
     /* What was printed before a failure counts too: a half of a list is still one. */
     const enum dkv_rc flushed = dkv_out_flush(&cli->out, rc == DKV_OK ? err : NULL);
     return rc != DKV_OK ? rc : flushed;
+}
+
+/* A reader that has seen enough, `| head` say, is told nothing; unless a change was made that it hasn't read of. */
+static void tell(const struct dkv_cli *cli, struct dkv_error *err)
+{
+    const bool reader_gone = cli->out.broken && err->native_system == DKV_NATIVE_ERRNO && err->native_code == EPIPE;
+    if (cli->done[0] == '\0') {
+        if (!reader_gone) {
+            dkv_cli_print_error(err, cli->out.json);
+        }
+        return;
+    }
+    dkv_error_append(err, "; but this was done: %s", cli->done);
+    if (err->key[0] == '\0') {
+        dkv_error_key(err, cli->done_to);
+    }
+    dkv_cli_print_error(err, cli->out.json);
 }
 
 int main(int argc, char **argv)
@@ -83,7 +122,7 @@ int main(int argc, char **argv)
     (void)signal(SIGXFSZ, SIG_IGN);
     const enum dkv_rc rc = run(&cli, argc, argv, &err);
     if (rc != DKV_OK) {
-        dkv_cli_print_error(&err, cli.out.json);
+        tell(&cli, &err);
     }
     const int code = rc != DKV_OK ? dkv_cli_exit_code(rc) : cli.exit_code;
     dkv_cli_done(&cli);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dekvault(1) and dekvault.conf(5) in mdoc(7), made from the command and setting tables at build time, so that they
  * can't say what the program doesn't do. Constant; no lock. */
+#include "config.h"
+
 #include "cli/command.h"
 
 #define MAN_DATE "November 24, 2026" /* of the last change of the prose below */
@@ -128,8 +130,11 @@ static enum dkv_rc put_exit_codes(struct dkv_output *out, struct dkv_error *err)
     return dkv_out_printf(out, err, ".El\n");
 }
 
+/* groff has every page of mdoc belong to BSD, unless this string says another name before .Dt. */
+static const char prologue[] = ".Dd " MAN_DATE "\n.ds doc-volume-operating-system dekvault\n";
+
 static const char program_head[] =
-    ".Dd " MAN_DATE "\n.Dt DEKVAULT 1\n.Os\n"
+    ".Dt DEKVAULT 1\n.Os dekvault " PACKAGE_VERSION "\n"
     ".Sh NAME\n.Nm dekvault\n.Nd keys of a MongoDB key vault under CMKs in tokens\n"
     ".Sh SYNOPSIS\n.Nm\n.Op Ar option ...\n.Ar command\n.Op Ar argument ...\n"
     ".Sh DESCRIPTION\n.Nm\nkeeps customer master keys (CMKs) where they cannot be extracted, and data\n"
@@ -168,6 +173,7 @@ static const char program_tail[] =
 
 enum dkv_rc dkv_man_program(struct dkv_output *out, struct dkv_error *err)
 {
+    DKV_TRY(dkv_out_bytes(out, dkv_span_str(prologue), err));
     DKV_TRY(dkv_out_bytes(out, dkv_span_str(program_head), err));
     DKV_TRY(put_options(out, dkv_global_options, dkv_n_global_options, err));
     DKV_TRY(put_commands(out, err));
@@ -179,7 +185,7 @@ enum dkv_rc dkv_man_program(struct dkv_output *out, struct dkv_error *err)
 /* ---- dekvault.conf(5) ---- */
 
 static const char file_head[] =
-    ".Dd " MAN_DATE "\n.Dt DEKVAULT.CONF 5\n.Os\n"
+    ".Dt DEKVAULT.CONF 5\n.Os dekvault " PACKAGE_VERSION "\n"
     ".Sh NAME\n.Nm dekvault.conf\n.Nd the provider file of dekvault\n"
     ".Sh DESCRIPTION\nThe provider file says which vault, which KMS providers and which CMKs are\n"
     "used, and under which rules.\nIt alone decides where calls go and which key opens what: a document whose\n"
@@ -228,6 +234,7 @@ static enum dkv_rc put_setting(void *arg, const struct dkv_setting_doc *doc, str
 
 enum dkv_rc dkv_man_provider_file(struct dkv_output *out, struct dkv_error *err)
 {
+    DKV_TRY(dkv_out_bytes(out, dkv_span_str(prologue), err));
     DKV_TRY(dkv_out_bytes(out, dkv_span_str(file_head), err));
     DKV_TRY(dkv_settings_visit(put_setting, out, err));
     return dkv_out_bytes(out, dkv_span_str(file_tail), err);

@@ -79,6 +79,9 @@ static enum dkv_rc take_option(struct parser *parser, const char *word, struct d
     DKV_TRY(take_value(parser, option, equals, &value, err));
     DKV_CHECK(option->argument == NULL || option->repeats || !dkv_cli_has(cli, option->name), err, DKV_E_INVALID,
               "--%s is given twice", option->name);
+    const bool is_global = option >= dkv_global_options && option < dkv_global_options + dkv_n_global_options;
+    DKV_CHECK(!is_global || value == NULL || value[0] != '\0', err, DKV_E_INVALID, "--%s is empty: --%s %s",
+              option->name, option->name, option->argument);
     cli->given[cli->n_given++] = (struct dkv_cli_given){option, value};
     return DKV_OK;
 }
@@ -117,11 +120,12 @@ static enum dkv_rc check_args(const struct dkv_cli *cli, struct dkv_error *err)
 {
     const struct dkv_command *command = cli->command;
     const char *group = command->group != NULL ? command->group : "", *space = command->group != NULL ? " " : "";
-    DKV_CHECK(cli->n_args >= command->min_args, err, DKV_E_INVALID, "too few arguments: dekvault %s%s%s %s", group,
-              space, command->verb, command->usage);
+    const char *usage = command->usage, *gap = usage[0] != '\0' ? " " : "";
+    DKV_CHECK(cli->n_args >= command->min_args, err, DKV_E_INVALID, "too few arguments: dekvault %s%s%s%s%s", group,
+              space, command->verb, gap, usage);
     DKV_CHECK(cli->n_args <= command->max_args, err, DKV_E_INVALID,
-              "too many arguments from \"%s\" on: dekvault %s%s%s %s",
-              cli->args[command->max_args], group, space, command->verb, command->usage);
+              "too many arguments from \"%s\" on: dekvault %s%s%s%s%s",
+              cli->args[command->max_args], group, space, command->verb, gap, usage);
     return DKV_OK;
 }
 

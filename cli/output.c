@@ -13,10 +13,14 @@
 enum dkv_rc dkv_out_flush(struct dkv_output *out, struct dkv_error *err)
 {
     size_t done = 0;
+    if (out->broken) {
+        return dkv_fail(err, DKV_E_RESOURCE, "can't write to standard output");
+    }
     while (done < out->pending.len) {
         const ssize_t n = write(out->fd, out->pending.data + done, out->pending.len - done);
         if (n < 0 && errno != EINTR) {
             out->pending.len = 0;
+            out->broken = true;
             return dkv_fail_errno(err, DKV_E_RESOURCE, "can't write to standard output");
         }
         done += n > 0 ? (size_t)n : 0;
@@ -71,6 +75,35 @@ enum dkv_rc dkv_out_line(struct dkv_output *out, struct dkv_buf *line, struct dk
 {
     DKV_TRY(dkv_buf_append_str(line, "\n", err));
     return dkv_out_bytes(out, dkv_span_buf(line), err);
+}
+
+#define WIDTH_ELSEWHERE 80u
+#define WIDTH_MIN 40u
+#define WIDTH_MAX 100u /* longer lines are hard to read */
+
+static size_t line_width(const struct dkv_output *out)
+{
+    const size_t width = out->terminal_width > 0 ? out->terminal_width : WIDTH_ELSEWHERE;
+    return width < WIDTH_MIN ? WIDTH_MIN : width > WIDTH_MAX ? WIDTH_MAX : width;
+}
+
+enum dkv_rc dkv_out_wrapped(struct dkv_output *out, const char *text, size_t column, size_t at, struct dkv_error *err)
+{
+    const size_t width = line_width(out);
+    while (*text != '\0') {
+        const size_t len = strcspn(text, " ");
+        if (at > column && at + 1 + len > width) {
+            DKV_TRY(dkv_out_printf(out, err, "\n%*s", (int)column, ""));
+            at = column;
+        } else if (at > column) {
+            DKV_TRY(dkv_out_printf(out, err, " "));
+            at++;
+        }
+        DKV_TRY(dkv_out_bytes(out, dkv_span(text, len), err));
+        at += len;
+        text += len + strspn(text + len, " ");
+    }
+    return dkv_out_printf(out, err, "\n");
 }
 
 /* Characters that a terminal acts upon: C0, DEL, C1, line separators, and the bidirectional overrides that make a

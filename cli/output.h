@@ -9,7 +9,9 @@
 struct dkv_output {
     int fd;
     bool json, quiet, verbose;
+    size_t terminal_width; /* 0: it is no terminal */
     bool colour;
+    bool broken; /* a write failed: nothing more is written */
     struct dkv_buf pending;
 };
 
@@ -27,6 +29,14 @@ DKV_MUST_USE enum dkv_rc dkv_out_flush(struct dkv_output *out, struct dkv_error 
 /* dkv_clean: append text with control characters, bidirectional overrides and stray bytes as '?'. */
 DKV_MUST_USE enum dkv_rc dkv_clean(struct dkv_buf *buf, const char *text, struct dkv_error *err);
 
+/* dkv_text_width: columns of a terminal. dkv_text_fits: the bytes at the front that take at most max_width. */
+size_t dkv_text_width(struct dkv_span text);
+size_t dkv_text_fits(struct dkv_span text, size_t max_width, size_t *ret_width);
+/* dkv_out_wrapped: words, broken into lines that start at the given column, and a newline; at: where the cursor
+ * stands. As wide as the terminal, at most 100; 80 where there is none. */
+DKV_MUST_USE enum dkv_rc dkv_out_wrapped(struct dkv_output *out, const char *text, size_t column, size_t at,
+                                         struct dkv_error *err);
+
 /* ---- Tables ---- */
 
 enum dkv_style { DKV_PLAIN, DKV_BOLD, DKV_GOOD, DKV_WARN, DKV_BAD };
@@ -38,7 +48,7 @@ struct dkv_cell {
 
 struct dkv_column {
     const char *title;
-    size_t width; /* in characters; 0: as wide as its widest cell. The last column is never filled up */
+    size_t width; /* 0: as wide as its widest cell. The last column is never filled up */
 };
 
 #define DKV_COLUMNS_MAX 8
@@ -50,6 +60,7 @@ struct dkv_table {
     size_t n;
     size_t widths[DKV_COLUMNS_MAX];
     bool streams;
+    bool whole; /* set before dkv_table_begin: the last column isn't shortened to the terminal's width, as messages */
     struct dkv_buf cells; /* style byte, text, NUL; cell by cell */
 };
 DKV_MUST_USE enum dkv_rc dkv_table_begin(struct dkv_table *table, struct dkv_output *out,

@@ -3,6 +3,9 @@
  * order. No lock. */
 #include "cli/command.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "base/mem.h"
 
 static enum dkv_rc open_vault(struct dkv_cli *cli, struct dkv_error *err)
@@ -23,6 +26,17 @@ enum dkv_rc dkv_cli_open(struct dkv_cli *cli, struct dkv_error *err)
         return DKV_OK;
     }
     return need == DKV_NEED_VAULT ? open_vault(cli, err) : dkv_providers_new(cli->file, &cli->providers, err);
+}
+
+void dkv_cli_done_so_far(struct dkv_cli *cli, const struct dkv_uuid *key, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(cli->done, sizeof(cli->done), format, args);
+    va_end(args);
+    if (key != NULL) {
+        dkv_uuid_format(key, cli->done_to);
+    }
 }
 
 void dkv_cli_done(struct dkv_cli *cli)

@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables: columns aligned by characters (UTF-8 code points), coloured on a terminal only. A table of fixed widths
- * keeps nothing, so that a listing of millions takes constant memory. No lock: one thread. */
+/* Tables: columns aligned as a terminal shows them, coloured and fitted to its width there only. A table of fixed
+ * widths keeps nothing, so that a listing of millions takes constant memory. No lock: one thread. */
 #include "cli/output.h"
 
 static const char *const style_codes[] = {
     [DKV_PLAIN] = "", [DKV_BOLD] = "\033[1m", [DKV_GOOD] = "\033[32m", [DKV_WARN] = "\033[33m", [DKV_BAD] = "\033[31m",
 };
 
-static size_t n_characters(struct dkv_span text)
+/* So much of the last column is always shown. */
+#define LAST_MIN 20u
+#define ELLIPSIS "..."
+
+/* What the terminal leaves of its width to the last column; SIZE_MAX: as much as it wants. */
+static size_t room_for_last(const struct dkv_table *table)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        n += (text.data[i] & 0xc0) != 0x80; /* all but continuation bytes */
+    const size_t terminal = table->out->terminal_width;
+    size_t before = 0;
+    if (terminal == 0 || table->whole) {
+        return SIZE_MAX;
     }
-    return n;
+    for (size_t i = 0; i + 1 < table->n; i++) {
+        before += table->widths[i] + 2;
+    }
+    return terminal > before + LAST_MIN ? terminal - before : LAST_MIN;
 }
 
 static enum dkv_rc write_cell(struct dkv_output *out, struct dkv_span text, enum dkv_style style, size_t fill,
@@ -30,15 +39,31 @@ static enum dkv_rc write_cell(struct dkv_output *out, struct dkv_span text, enum
     return fill > 0 ? dkv_out_printf(out, err, "%*s", (int)fill, "") : DKV_OK;
 }
 
+static enum dkv_rc write_last(const struct dkv_table *table, struct dkv_span text, enum dkv_style style,
+                              struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf shortened = {0};
+    const size_t room = room_for_last(table);
+    size_t width = 0;
+    if (dkv_text_fits(text, room, &width) == text.len) {
+        return write_cell(table->out, text, style, 0 /* fill */, err);
+    }
+    const size_t len = dkv_text_fits(text, room - strlen(ELLIPSIS), &width);
+    DKV_TRY(dkv_buf_append(&shortened, dkv_span(text.data, len), err));
+    DKV_TRY(dkv_buf_append_str(&shortened, ELLIPSIS, err));
+    return write_cell(table->out, dkv_span_buf(&shortened), style, 0 /* fill */, err);
+}
+
 /* One row of table->n stored cells. */
 static enum dkv_rc write_row(const struct dkv_table *table, const uint8_t *cells, struct dkv_error *err)
 {
     for (size_t i = 0; i < table->n; i++) {
         const struct dkv_span text = dkv_span_str((const char *)cells + 1);
-        const size_t width = n_characters(text), wanted = table->widths[i];
-        const bool last = i + 1 == table->n;
-        const size_t fill = last ? 0 : (wanted > width ? wanted - width : 0) + 2;
-        DKV_TRY(write_cell(table->out, text, (enum dkv_style)cells[0], fill, err));
+        const size_t width = dkv_text_width(text), wanted = table->widths[i];
+        const enum dkv_style style = (enum dkv_style)cells[0];
+        const size_t fill = (wanted > width ? wanted - width : 0) + 2;
+        DKV_TRY(i + 1 == table->n ? write_last(table, text, style, err)
+                                  : write_cell(table->out, text, style, fill, err));
         cells += text.len + 2;
     }
     return dkv_out_bytes(table->out, dkv_span("\n", 1), err);
@@ -51,7 +76,7 @@ static enum dkv_rc store_cell(struct dkv_table *table, size_t column, const stru
     DKV_TRY(dkv_buf_append(&table->cells, dkv_span(&style, 1), err));
     const size_t start = table->cells.len;
     DKV_TRY(dkv_clean(&table->cells, cell->text != NULL ? cell->text : "", err));
-    const size_t width = n_characters(dkv_span(table->cells.data + start, table->cells.len - start));
+    const size_t width = dkv_text_width(dkv_span(table->cells.data + start, table->cells.len - start));
     if (!table->streams && width > table->widths[column]) {
         table->widths[column] = width;
     }

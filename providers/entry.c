@@ -127,10 +127,10 @@ static enum dkv_rc fault_unknown_type(const struct reading *reading, const char 
     list_known_types(known, sizeof(known));
     if (dkv_provider_type_is_reserved(type)) {
         return dkv_fault_add(reading->faults, reading->node->key_line, reading->prefix, err,
-                             "the provider type '%s' is not built in; known are: %s", type, known);
+                             "the provider type \"%s\" is not built in; known are: %s", type, known);
     }
     return dkv_fault_add(reading->faults, reading->node->key_line, reading->prefix, err,
-                         "unknown provider type '%s'; known are: %s (any other needs `plugin`)", type, known);
+                         "unknown provider type \"%s\"; known are: %s (any other needs `plugin`)", type, known);
 }
 
 static enum dkv_rc fault_plugin(const struct reading *reading, const struct dkv_node *plugin, struct dkv_error *err,
@@ -157,7 +157,7 @@ static enum dkv_rc load_plugin(const struct reading *reading, const struct dkv_n
         return fault_plugin(reading, plugin, err, why.message);
     }
     if (strcmp(ops->type, type) != 0) {
-        snprintf(why.message, sizeof(why.message), "%s is a plug-in for the type '%.64s', not '%s'", plugin->text,
+        snprintf(why.message, sizeof(why.message), "%s is a plug-in for the type \"%.64s\", not \"%s\"", plugin->text,
                  ops->type, type);
         return fault_plugin(reading, plugin, err, why.message);
     }

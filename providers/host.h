@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What dekvault gives a provider: struct dkv_host over secret memory, secret sources, clock, log and state folder. */
+/* What dekvault gives a provider: struct dkv_host over secret memory, secret sources, clock, log and state folder.
+ * Thread-safe as those are; what reads a secret or takes a lock may block. */
 #ifndef PROVIDERS_HOST_H
 #define PROVIDERS_HOST_H
 

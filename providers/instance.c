@@ -86,11 +86,6 @@ const struct dkv_provider_ops *dkv_instance_ops(const struct dkv_instance *insta
     return ops_of(instance);
 }
 
-const struct dkv_provider_settings *dkv_instance_settings(const struct dkv_instance *instance)
-{
-    return &instance->entry->settings;
-}
-
 struct dkv_provider *dkv_instance_self(const struct dkv_instance *instance)
 {
     return instance->self;

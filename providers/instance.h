@@ -20,12 +20,11 @@ struct dkv_host_base {
 };
 
 DKV_MUST_USE enum dkv_rc dkv_instance_open(const struct dkv_provider_entry *entry, const struct dkv_host_base *base,
-                              struct dkv_instance **ret, struct dkv_error *err);
+                                           struct dkv_instance **ret, struct dkv_error *err);
 void dkv_instance_close(struct dkv_instance *instance);
 
 const char *dkv_instance_id(const struct dkv_instance *instance);
 const struct dkv_provider_ops *dkv_instance_ops(const struct dkv_instance *instance);
-const struct dkv_provider_settings *dkv_instance_settings(const struct dkv_instance *instance);
 /* The provider's own instance, for faces that know its type (token login). */
 struct dkv_provider *dkv_instance_self(const struct dkv_instance *instance);
 
@@ -33,21 +32,26 @@ struct dkv_provider *dkv_instance_self(const struct dkv_instance *instance);
 struct dkv_call dkv_instance_call(const struct dkv_instance *instance, enum dkv_purpose purpose);
 
 /* As the table's functions, with *err naming the provider. Optional ones that the provider lacks: DKV_E_INVALID. */
-DKV_MUST_USE enum dkv_rc dkv_instance_resolve_document(struct dkv_instance *instance, const struct dkv_call *call, struct dkv_span master_key,
-                                          struct dkv_cmk **ret, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_instance_resolve_reference(struct dkv_instance *instance, const struct dkv_call *call, const char *reference,
-                                           struct dkv_cmk **ret, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_instance_resolve_document(struct dkv_instance *instance, const struct dkv_call *call,
+                                                       struct dkv_span master_key, struct dkv_cmk **ret,
+                                                       struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_instance_resolve_reference(struct dkv_instance *instance, const struct dkv_call *call,
+                                                        const char *reference, struct dkv_cmk **ret,
+                                                        struct dkv_error *err);
 void dkv_instance_cmk_free(struct dkv_instance *instance, struct dkv_cmk *cmk);
-DKV_MUST_USE enum dkv_rc dkv_instance_describe(struct dkv_instance *instance, const struct dkv_call *call, const struct dkv_cmk *cmk,
-                                  struct dkv_cmk_info *ret, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_instance_wrap(struct dkv_instance *instance, const struct dkv_call *call, struct dkv_wrap_item *items, size_t n,
-                              struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_instance_unwrap(struct dkv_instance *instance, const struct dkv_call *call, struct dkv_wrap_item *items, size_t n,
-                                struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_instance_check(struct dkv_instance *instance, const struct dkv_call *call, struct dkv_error *err);
-DKV_MUST_USE enum dkv_rc dkv_instance_list_cmks(struct dkv_instance *instance, const struct dkv_call *call, dkv_cmk_visit_fn visit, void *arg,
-                                   struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_instance_describe(struct dkv_instance *instance, const struct dkv_call *call,
+                                               const struct dkv_cmk *cmk, struct dkv_cmk_info *ret,
+                                               struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_instance_wrap(struct dkv_instance *instance, const struct dkv_call *call,
+                                           struct dkv_wrap_item *items, size_t n, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_instance_unwrap(struct dkv_instance *instance, const struct dkv_call *call,
+                                             struct dkv_wrap_item *items, size_t n, struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_instance_check(struct dkv_instance *instance, const struct dkv_call *call,
+                                            struct dkv_error *err);
+DKV_MUST_USE enum dkv_rc dkv_instance_list_cmks(struct dkv_instance *instance, const struct dkv_call *call,
+                                                dkv_cmk_visit_fn visit, void *arg, struct dkv_error *err);
 DKV_MUST_USE enum dkv_rc dkv_instance_create_cmk(struct dkv_instance *instance, const struct dkv_call *call,
-                                    const struct dkv_cmk_request *request, struct dkv_cmk_info *ret, struct dkv_error *err);
+                                                 const struct dkv_cmk_request *request, struct dkv_cmk_info *ret,
+                                                 struct dkv_error *err);
 
 #endif

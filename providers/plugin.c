@@ -41,7 +41,7 @@ enum dkv_rc dkv_plugin_load(const char *path, const struct dkv_provider_ops **re
               DKV_PROVIDER_SYMBOL);
     DKV_TRY(dkv_provider_ops_check(ops, path, err));
     DKV_CHECK(!dkv_provider_type_is_reserved(ops->type), err, DKV_E_CONFIG,
-              "plug-in %s calls its type '%s', a name that no plug-in may take", path, ops->type);
+              "plug-in %s calls its type \"%s\", a name that no plug-in may take", path, ops->type);
     *ret_ops = ops;
     *ret_handle = handle;
     handle = NULL;

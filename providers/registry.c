@@ -129,23 +129,23 @@ static enum dkv_rc check_option(const struct dkv_provider_ops *ops, size_t at, c
               "%s: option %zu of its provider table has no name of lower-case letters, digits and hyphens", origin, at);
     DKV_CHECK(!name_is_among(option->name, dkv_provider_common_options, dkv_provider_n_common_options), err,
               DKV_E_CONFIG,
-              "%s: option '%s' of its provider table is a setting that every provider has", origin, option->name);
+              "%s: option \"%s\" of its provider table is a setting that every provider has", origin, option->name);
     DKV_CHECK(!name_is_among(option->name, ops->options, at), err, DKV_E_CONFIG,
-              "%s: option '%s' stands twice in its provider table", origin, option->name);
+              "%s: option \"%s\" stands twice in its provider table", origin, option->name);
     DKV_CHECK(option->help != NULL && option->help[0] != '\0', err, DKV_E_CONFIG,
-              "%s: option '%s' of its provider table has no help", origin, option->name);
+              "%s: option \"%s\" of its provider table has no help", origin, option->name);
     DKV_CHECK(option->type <= DKV_OPTION_MAP, err, DKV_E_CONFIG,
-              "%s: option '%s' of its provider table has an unknown type", origin, option->name);
+              "%s: option \"%s\" of its provider table has an unknown type", origin, option->name);
     DKV_CHECK(choices_are_whole(option), err, DKV_E_CONFIG,
-              "%s: option '%s' of its provider table lacks its choices, or a source isn't one of file, fd and prompt",
+              "%s: option \"%s\" of its provider table lacks its choices, or a source isn't one of file, fd and prompt",
               origin, option->name);
     DKV_CHECK(option->max == 0 || option->min <= option->max, err, DKV_E_CONFIG,
-              "%s: option '%s' of its provider table has a min above its max", origin, option->name);
+              "%s: option \"%s\" of its provider table has a min above its max", origin, option->name);
     struct dkv_value value = {0};
     const enum dkv_rc rc = dkv_value_default(option, &value, err);
     dkv_value_done(&value);
     DKV_CHECK(rc != DKV_E_INTERNAL, err, DKV_E_CONFIG,
-              "%s: the default of option '%s' of its provider table doesn't fit it", origin, option->name);
+              "%s: the default of option \"%s\" of its provider table doesn't fit it", origin, option->name);
     return rc;
 }
 

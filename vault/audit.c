@@ -93,7 +93,7 @@ static enum dkv_rc parse_target(struct dkv_audit *audit, const char *to, struct 
         return DKV_OK;
     }
     DKV_CHECK(strncmp(to, "file:/", 6) == 0, err, DKV_E_CONFIG,
-              "audit.to is '%s'; it must be file:/absolute/path or syslog", to);
+              "audit.to is \"%s\"; it must be file:/absolute/path or syslog", to);
     audit->path = dkv_strdup(to + 5);
     if (audit->path == NULL) {
         return dkv_fail_memory(err);

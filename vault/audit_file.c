@@ -29,6 +29,9 @@ static enum dkv_rc judge(const char *path, const struct stat *info, struct dkv_e
               (unsigned)info->st_uid, (unsigned)geteuid());
     DKV_CHECK((info->st_mode & (S_IWGRP | S_IWOTH)) == 0, err, DKV_E_CONFIG,
               "the audit file %s may be written by others (chmod go-w %s)", path, path);
+    /* A second name may be that of a file that is no audit at all: a vault, for one. */
+    DKV_CHECK(info->st_nlink <= 1, err, DKV_E_CONFIG,
+              "the audit file %s has a second name (a hard link); give the audit a file of its own", path);
     return DKV_OK;
 }
 
@@ -40,7 +43,10 @@ static enum dkv_rc open_file(struct dkv_audit_file *file, struct dkv_error *err)
         open(file->path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
     if (fd < 0) {
         const enum dkv_rc rc = errno == ELOOP || errno == ENXIO || errno == EISDIR ? DKV_E_CONFIG : DKV_E_RESOURCE;
-        return dkv_fail_errno(err, rc, "opening the audit file %s", file->path);
+        const bool no_folder = errno == ENOENT;
+        (void)dkv_fail_errno(err, rc, "opening the audit file %s", file->path);
+        dkv_error_append(err, "%s", no_folder ? ": make the folder it is to be in" : "");
+        return rc;
     }
     enum dkv_rc rc = fstat(fd, &info) == 0 ? judge(file->path, &info, err)
                                            : dkv_fail_errno(err, DKV_E_RESOURCE, "the audit file %s", file->path);

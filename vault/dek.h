@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A DEK handle from inside, and the opening of a document's keyMaterial. */
+/* A DEK handle from inside, and the opening of a document's keyMaterial. Of a handle only `uses` changes between open
+ * and close, so that many threads may use it. */
 #ifndef VAULT_DEK_H
 #define VAULT_DEK_H
 

@@ -24,19 +24,22 @@ struct dkv_document {
     char provider[80];          /* masterKey.provider */
 };
 
-/* dkv_document_parse: DKV_E_REJECTED_CIPHERTEXT with the field and, once known, the _id in the words: not BSON, unknown or repeated
- * field, wrong type or subtype, version other than 0, missing field, keyAltNames repeated or not UTF-8, a NUL inside a name,
- * masterKey without a text `provider`. Any provider is fine. keyMaterial: subtype 0, 1 to DKV_KEY_MATERIAL_MAX bytes. */
+/* dkv_document_parse: DKV_E_REJECTED_CIPHERTEXT with the field and, once known, the _id in the words: not BSON, unknown
+ * or repeated field, wrong type or subtype, version other than 0, missing field, keyAltNames repeated or not UTF-8, a
+ * NUL inside a name, masterKey without a text `provider`. Any provider is fine. keyMaterial: subtype 0, 1 to
+ * DKV_KEY_MATERIAL_MAX bytes. */
 DKV_MUST_USE enum dkv_rc dkv_document_parse(struct dkv_span bson, struct dkv_document *ret, struct dkv_error *err);
 void dkv_document_done(struct dkv_document *document);
 
-/* dkv_document_write: append the document's BSON: _id, keyAltNames (left out when there are none), keyMaterial, creationDate,
- * updateDate, status, masterKey. */
-DKV_MUST_USE enum dkv_rc dkv_document_write(const struct dkv_document *document, struct dkv_buf *ret, struct dkv_error *err);
+/* dkv_document_write: append the document's BSON: _id, keyAltNames (left out when there are none), keyMaterial,
+ * creationDate, updateDate, status, masterKey. */
+DKV_MUST_USE enum dkv_rc dkv_document_write(const struct dkv_document *document, struct dkv_buf *ret,
+                                            struct dkv_error *err);
 
-/* dkv_document_cmk: the text by which stores filter and count (design: masterKey's key (aws), keyId (pkcs11, kmip), "" (local),
- * else masterKey as canonical Extended JSON); appended with its NUL not counted. Made without the provider. */
-DKV_MUST_USE enum dkv_rc dkv_document_cmk(const struct dkv_document *document, struct dkv_buf *ret, struct dkv_error *err);
+/* dkv_document_cmk: the text by which stores filter and count (design: masterKey's key (aws), keyId (pkcs11, kmip), ""
+ * (local), else masterKey as canonical Extended JSON); appended with its NUL not counted. Made without the provider. */
+DKV_MUST_USE enum dkv_rc dkv_document_cmk(const struct dkv_document *document, struct dkv_buf *ret,
+                                          struct dkv_error *err);
 
 /* dkv_alt_name_check: DKV_E_INVALID: empty, not UTF-8, longer than 1024 bytes. */
 DKV_MUST_USE enum dkv_rc dkv_alt_name_check(const char *name, struct dkv_error *err);

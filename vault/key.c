@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding key documents.
+/* Finding one key document.
  * Invariant: a document is handed out only when it is the one that was asked for: the store may lie about _id and
  * names, and two sources that decide what a name means (the store and the provider file's `names`) must agree. No lock
  * of its own. */
@@ -32,11 +32,22 @@ enum dkv_rc dkv_key_selector_parse(const char *text, struct dkv_key_selector *re
 
 /* ---- By _id ---- */
 
-static enum dkv_rc copy_document(void *arg, struct dkv_span document, struct dkv_error *err)
+struct found {
+    struct dkv_buf bytes;
+    size_t n;
+};
+
+static void found_done(struct found *found)
 {
-    struct dkv_buf *found = arg;
-    DKV_CHECK(found->len == 0, err, DKV_E_REJECTED_CIPHERTEXT, "the store gave two documents for one _id");
-    return dkv_buf_append(found, document, err);
+    dkv_buf_done(&found->bytes);
+}
+
+static enum dkv_rc copy_document(void *arg, const struct dkv_uuid *id, struct dkv_span document, struct dkv_error *err)
+{
+    struct found *found = arg;
+    (void)id;
+    DKV_CHECK(found->n++ == 0, err, DKV_E_REJECTED_CIPHERTEXT, "the store gave two documents for one _id");
+    return dkv_buf_append(&found->bytes, document, err);
 }
 
 static enum dkv_rc not_found(const struct dkv_vault *vault, const struct dkv_uuid *id, struct dkv_error *err)
@@ -50,12 +61,12 @@ static enum dkv_rc not_found(const struct dkv_vault *vault, const struct dkv_uui
 
 enum dkv_rc dkv_key_find(struct dkv_vault *vault, const struct dkv_uuid *id, struct dkv_buf *ret, struct dkv_error *err)
 {
-    DKV_CLEANUP(dkv_buf_done) struct dkv_buf found = {0};
+    DKV_CLEANUP(found_done) struct found found = {0};
     DKV_TRY(vault->store->ops->get_many(vault->store, id, 1, copy_document, &found, err));
-    if (found.len == 0) {
+    if (found.n == 0) {
         return not_found(vault, id, err);
     }
-    dkv_buf_steal(ret, &found);
+    dkv_buf_steal(ret, &found.bytes);
     return DKV_OK;
 }
 
@@ -108,8 +119,14 @@ enum dkv_rc dkv_key_fetch(struct dkv_vault *vault, const struct dkv_key_selector
     const char *name = selector->alt_name;
     DKV_TRY(name != NULL ? find_by_name(vault, name, &key.bytes, err)
                          : dkv_key_find(vault, &selector->id, &key.bytes, err));
-    DKV_TRY(dkv_document_parse(dkv_span_buf(&key.bytes), &key.document, err));
-    DKV_TRY(name != NULL ? check_name(vault, &key.document, name, err) : check_id(&key.document, &selector->id, err));
+    enum dkv_rc rc = dkv_document_parse(dkv_span_buf(&key.bytes), &key.document, err);
+    if (rc == DKV_OK) {
+        rc = name != NULL ? check_name(vault, &key.document, name, err) : check_id(&key.document, &selector->id, err);
+    }
+    if (rc != DKV_OK && name == NULL) {
+        dkv_error_key_id(err, &selector->id); /* that in the bytes, if there is one, may be a lie */
+    }
+    DKV_TRY(rc);
     *ret = key;
     key = (struct dkv_key){0};
     return DKV_OK;
@@ -124,14 +141,3 @@ enum dkv_rc dkv_key_get(struct dkv_vault *vault, const struct dkv_key_selector *
     return DKV_OK;
 }
 
-enum dkv_rc dkv_key_list(struct dkv_vault *vault, const struct dkv_key_filter *filter, const struct dkv_uuid *after,
-                         size_t limit, dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
-{
-    static const struct dkv_key_filter all = DKV_KEY_FILTER_ALL;
-    return vault->store->ops->list(vault->store, filter != NULL ? filter : &all, after, limit, visit, arg, err);
-}
-
-enum dkv_rc dkv_key_count_by(struct dkv_vault *vault, dkv_key_count_fn visit, void *arg, struct dkv_error *err)
-{
-    return vault->store->ops->count_by(vault->store, visit, arg, err);
-}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Key documents as the vault's files fetch them: a store is not trusted to answer what was asked. */
+/* Key documents as the vault's files fetch them: a store is not trusted to answer what was asked.
+ * Thread-safe; blocks as the store does. */
 #ifndef VAULT_KEY_H
 #define VAULT_KEY_H
 

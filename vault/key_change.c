@@ -10,27 +10,36 @@
 struct change {
     struct dkv_vault *vault;
     const struct dkv_key_selector *selector;
-    const char *name; /* to add or remove */
+    const char *name;   /* to add or remove */
+    bool takes_damaged; /* by its _id, whatever is kept under it */
     struct dkv_uuid id;
     bool changed;
 };
 
 typedef enum dkv_rc (*change_fn)(struct change *change, const struct dkv_key *key, struct dkv_error *err);
 
+static enum dkv_rc fetch(struct change *change, struct dkv_key *ret, struct dkv_error *err)
+{
+    if (change->takes_damaged && change->selector->alt_name == NULL) {
+        change->id = change->selector->id;
+        return dkv_key_find(change->vault, &change->id, &ret->bytes, err);
+    }
+    DKV_TRY(dkv_key_fetch(change->vault, change->selector, ret, err));
+    change->id = ret->document.id;
+    return DKV_OK;
+}
+
 /* The key's _id goes into the record as soon as it is known. */
 static enum dkv_rc fetch_and_apply(struct change *change, change_fn apply, struct dkv_operation *operation,
                                    struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_key_done) struct dkv_key key = {0};
-    DKV_TRY(dkv_key_fetch(change->vault, change->selector, &key, err));
-    change->id = key.document.id;
+    DKV_TRY(fetch(change, &key, err));
     operation->record.key = &change->id;
     DKV_TRY(dkv_audit_ready(change->vault->audit, err));
     const enum dkv_rc rc = apply(change, &key, err);
     if (rc != DKV_OK) {
-        char text[37];
-        dkv_uuid_format(&change->id, text);
-        dkv_error_key(err, text);
+        dkv_error_key_id(err, &change->id);
     }
     return rc;
 }
@@ -93,13 +102,13 @@ enum dkv_rc dkv_key_remove_name(struct dkv_vault *vault, const struct dkv_key_se
 static enum dkv_rc delete_key(struct change *change, const struct dkv_key *key, struct dkv_error *err)
 {
     struct dkv_vault *vault = change->vault;
-    return vault->store->ops->remove(vault->store, &key->document.id, dkv_span_buf(&key->bytes), err);
+    return vault->store->ops->remove(vault->store, &change->id, dkv_span_buf(&key->bytes), err);
 }
 
 enum dkv_rc dkv_key_delete(struct dkv_vault *vault, const struct dkv_key_selector *key, struct dkv_uuid *ret_id,
                            struct dkv_error *err)
 {
-    struct change change = {.vault = vault, .selector = key};
+    struct change change = {.vault = vault, .selector = key, .takes_damaged = true};
     DKV_TRY(run(&change, "key-delete", delete_key, err));
     if (ret_id != NULL) {
         *ret_id = change.id;

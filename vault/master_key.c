@@ -130,7 +130,7 @@ enum dkv_rc dkv_master_key_parse(struct dkv_span bson, char ret_provider[static 
 {
     uint32_t len = 0;
     const char *id = text_field(bson, "provider", &len);
-    DKV_CHECK(id != NULL, err, DKV_E_REJECTED_CIPHERTEXT, "masterKey has no text 'provider'");
+    DKV_CHECK(id != NULL, err, DKV_E_REJECTED_CIPHERTEXT, "masterKey has no text \"provider\"");
     DKV_CHECK(is_provider_id(id, len), err, DKV_E_REJECTED_CIPHERTEXT,
               "masterKey.provider is not a KMS provider id ('type' or 'type:name', letters, digits and _)");
     DKV_TRY(check_fields(bson, find_provider(id), err));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One operation of a vault from its start to its audit record. */
+/* One operation of a vault from its start to its audit record. An operation belongs to one thread; its end may block on
+ * the audit. */
 #ifndef VAULT_OPERATION_H
 #define VAULT_OPERATION_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must be right in the process before any key is touched: secret memory and cryptography, as the provider file wants them. No lock. */
+/* What must be right in the process before any key is touched: secret memory and cryptography, as the provider file
+ * wants them. No lock. */
 #include "base/crypto.h"
 #include "base/secret.h"
 #include "vault/vault.h"

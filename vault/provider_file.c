@@ -61,6 +61,16 @@ static enum dkv_rc read_all(struct dkv_provider_file *file, struct dkv_faults *f
     return read_providers(file, faults, err);
 }
 
+static enum dkv_rc warn_of_nothing(const struct dkv_provider_file *file, struct dkv_faults *faults,
+                                   struct dkv_error *err)
+{
+    if (file->n_entries > 0 || file->n_vaults > 0 || dkv_faults_n_errors(faults) > 0) {
+        return DKV_OK;
+    }
+    return dkv_fault_add_warning(faults, 1, "", err,
+                                 "names no provider and no vault: set `vault.store` and `providers`");
+}
+
 enum dkv_rc dkv_provider_file_check(const char *path, struct dkv_provider_file **ret_file, struct dkv_faults *faults,
                                     char *ret_path, struct dkv_error *err)
 {
@@ -74,6 +84,7 @@ enum dkv_rc dkv_provider_file_check(const char *path, struct dkv_provider_file *
     DKV_TRY(parse(file, dkv_span_buf(&text), faults, err));
     if (file->root != NULL) {
         DKV_TRY(read_all(file, faults, err));
+        DKV_TRY(warn_of_nothing(file, faults, err));
     }
     dkv_faults_sort(faults);
     if (dkv_faults_n_errors(faults) == 0) {

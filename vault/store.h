@@ -16,54 +16,75 @@ struct dkv_store_settings {
 enum dkv_clash { DKV_CLASH_NONE, DKV_CLASH_ID, DKV_CLASH_NAME };
 enum dkv_index_state { DKV_INDEX_OK, DKV_INDEX_MISSING };
 
+/* One row of a store: the _id under which it is kept and its bytes, borrowed for the call. They are as they are, which
+ * need not be a document, nor one with this _id: the vault judges. Empty: none, or more than DKV_DOCUMENT_MAX bytes.
+ * Anything but DKV_OK ends the reading and is its result. The store may be used from inside. */
+typedef enum dkv_rc (*dkv_store_visit_fn)(void *arg, const struct dkv_uuid *id, struct dkv_span document,
+                                          struct dkv_error *err);
+
 struct dkv_store; /* first member of each kind's own struct */
 
 struct dkv_store_ops {
     const char *scheme; /* "sqlite" */
 
     /* open: DKV_E_NOT_FOUND when it doesn't exist and create is false. *ret_created may be NULL. */
-    enum dkv_rc (*open)(const struct dkv_store_settings *settings, bool create, bool *ret_created, struct dkv_store **ret, struct dkv_error *err);
+    enum dkv_rc (*open)(const struct dkv_store_settings *settings, bool create, bool *ret_created,
+                        struct dkv_store **ret, struct dkv_error *err);
     void (*close)(struct dkv_store *store);
 
     enum dkv_rc (*ensure_index)(struct dkv_store *store, struct dkv_error *err);
     enum dkv_rc (*check_index)(struct dkv_store *store, enum dkv_index_state *ret, struct dkv_error *err);
 
-    /* insert: the bytes of a valid document. DKV_E_CONFLICT: *ret_clash (may be NULL) says whether _id or a name is taken. */
-    enum dkv_rc (*insert)(struct dkv_store *store, struct dkv_span document, enum dkv_clash *ret_clash, struct dkv_error *err);
+    /* insert: the bytes of a valid document. DKV_E_CONFLICT: *ret_clash (may be NULL) says whether _id or a name is
+     * taken. */
+    enum dkv_rc (*insert)(struct dkv_store *store, struct dkv_span document, enum dkv_clash *ret_clash,
+                          struct dkv_error *err);
 
     /* get_many: visits the ones that exist, ordered by _id. */
-    enum dkv_rc (*get_many)(struct dkv_store *store, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit, void *arg, struct dkv_error *err);
-    /* get_by_alt_name: DKV_E_NOT_FOUND; DKV_E_CONFLICT when two documents have it. */
-    enum dkv_rc (*get_by_alt_name)(struct dkv_store *store, const char *name, struct dkv_buf *ret, struct dkv_error *err);
-    /* list: dates strictly between after and before; prefixes by bytes, case counts. What other processes change meanwhile may be seen or not. */
-    enum dkv_rc (*list)(struct dkv_store *store, const struct dkv_key_filter *filter, const struct dkv_uuid *after, size_t limit,
-                        dkv_key_visit_fn visit, void *arg, struct dkv_error *err);
+    enum dkv_rc (*get_many)(struct dkv_store *store, const struct dkv_uuid *ids, size_t n, dkv_store_visit_fn visit,
+                            void *arg, struct dkv_error *err);
+    /* get_by_alt_name: DKV_E_NOT_FOUND; DKV_E_CONFLICT when two documents have it; DKV_E_REJECTED_CIPHERTEXT when what
+     * is kept for it is no document that has it. */
+    enum dkv_rc (*get_by_alt_name)(struct dkv_store *store, const char *name, struct dkv_buf *ret,
+                                   struct dkv_error *err);
+    /* list: dates strictly between after and before; prefixes by bytes, case counts. What other processes change
+     * meanwhile may be seen or not. */
+    enum dkv_rc (*list)(struct dkv_store *store, const struct dkv_key_filter *filter, const struct dkv_uuid *after,
+                        size_t limit, dkv_store_visit_fn visit, void *arg, struct dkv_error *err);
     enum dkv_rc (*count_by)(struct dkv_store *store, dkv_key_count_fn visit, void *arg, struct dkv_error *err);
 
-    /* Changes. DKV_E_NOT_FOUND: no such _id. */
+    /* Changes. DKV_E_NOT_FOUND: no such _id. DKV_E_REJECTED_CIPHERTEXT, but for remove: what is kept under it is no
+     * document with it. */
     /* replace_material: compare-and-set; masterKey and keyMaterial become the new ones, updateDate now, the rest stays.
      * DKV_E_CONFLICT: they aren't the expected ones any more. */
-    enum dkv_rc (*replace_material)(struct dkv_store *store, const struct dkv_uuid *id, struct dkv_span expected_master_key,
-                                    struct dkv_span expected_material, struct dkv_span master_key, struct dkv_span material, struct dkv_error *err);
+    enum dkv_rc (*replace_material)(struct dkv_store *store, const struct dkv_uuid *id,
+                                    struct dkv_span expected_master_key, struct dkv_span expected_material,
+                                    struct dkv_span master_key, struct dkv_span material, struct dkv_error *err);
     /* set_status: updateDate stays: it is the date of the wrap. */
-    enum dkv_rc (*set_status)(struct dkv_store *store, const struct dkv_uuid *id, int32_t status, bool *ret_changed, struct dkv_error *err);
-    /* add_alt_name, remove_alt_name: updateDate stays; the field goes with its last name. DKV_E_CONFLICT: another document has the name. */
-    enum dkv_rc (*add_alt_name)(struct dkv_store *store, const struct dkv_uuid *id, const char *name, bool *ret_changed, struct dkv_error *err);
-    enum dkv_rc (*remove_alt_name)(struct dkv_store *store, const struct dkv_uuid *id, const char *name, bool *ret_changed, struct dkv_error *err);
-    /* remove: expected: the whole document's bytes, or empty for any. DKV_E_CONFLICT: it changed. */
-    enum dkv_rc (*remove)(struct dkv_store *store, const struct dkv_uuid *id, struct dkv_span expected, struct dkv_error *err);
+    enum dkv_rc (*set_status)(struct dkv_store *store, const struct dkv_uuid *id, int32_t status, bool *ret_changed,
+                              struct dkv_error *err);
+    /* add_alt_name, remove_alt_name: updateDate stays; the field goes with its last name. DKV_E_CONFLICT: another
+     * document has the name. */
+    enum dkv_rc (*add_alt_name)(struct dkv_store *store, const struct dkv_uuid *id, const char *name, bool *ret_changed,
+                                struct dkv_error *err);
+    enum dkv_rc (*remove_alt_name)(struct dkv_store *store, const struct dkv_uuid *id, const char *name,
+                                   bool *ret_changed, struct dkv_error *err);
+    /* remove: whatever is kept under the _id, and its names. expected: all its bytes, or empty for any. DKV_E_CONFLICT:
+     * it changed. */
+    enum dkv_rc (*remove)(struct dkv_store *store, const struct dkv_uuid *id, struct dkv_span expected,
+                          struct dkv_error *err);
 
-    /* State that all processes agree on: small values by key. As base/state.h: expected empty means absent, value empty deletes. */
+    /* State that all processes agree on: small values by key. As base/state.h: expected empty means absent, value empty
+     * deletes. */
     enum dkv_rc (*state_get)(struct dkv_store *store, const char *key, struct dkv_buf *ret, struct dkv_error *err);
-    enum dkv_rc (*state_put)(struct dkv_store *store, const char *key, struct dkv_span expected, struct dkv_span value, struct dkv_error *err);
+    enum dkv_rc (*state_put)(struct dkv_store *store, const char *key, struct dkv_span expected, struct dkv_span value,
+                             struct dkv_error *err);
 };
 
 struct dkv_store {
     const struct dkv_store_ops *ops;
 };
 
-/* The kinds there are; NULL-terminated. */
-extern const struct dkv_store_ops *const dkv_store_kinds[];
 extern const struct dkv_store_ops dkv_sqlite_store_ops;
 
 /* dkv_store_find: by the "scheme:" of a store setting; *ret_location is what follows. NULL: unknown. */

@@ -73,8 +73,11 @@ static enum dkv_rc find_settings(const struct dkv_provider_file *file, const cha
 {
     const char *wanted = name != NULL ? name : "default";
     *ret = dkv_provider_file_vault(file, wanted);
-    DKV_CHECK(*ret != NULL, err, DKV_E_NOT_FOUND, "no vault \"%s\" in %s: see `%s` there", wanted, file->path,
-              name != NULL && strcmp(name, "default") != 0 ? "vaults" : "vault");
+    const bool is_default = strcmp(wanted, "default") == 0;
+    DKV_CHECK(*ret != NULL || !is_default, err, DKV_E_NOT_FOUND,
+              "%s names no vault: set `vault.store`, for instance sqlite:/var/lib/dekvault/vault.db", file->path);
+    DKV_CHECK(*ret != NULL, err, DKV_E_NOT_FOUND, "no vault \"%s\" in %s: set `vaults.%s.store` there", wanted,
+              file->path, wanted);
     return DKV_OK;
 }
 

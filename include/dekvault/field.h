@@ -19,16 +19,18 @@ struct dkv_bson_value {
 };
 
 /* dkv_field_encrypt: append the payload of subtype 6 (18 + 16 + 16 * (len / 16 + 1) + 32 bytes) to ret_payload.
- * DKV_E_INVALID: a type that may not be encrypted (null, undefined, minKey, maxKey, binary subtype 6; deterministic: also
- * double, object, array, codeWithScope, bool, decimal128), or bytes that aren't a value of that type.
- * DKV_E_POLICY: the key's provider isn't in encrypt-with. DKV_E_INVALID also in a child process that forked after
- * dkv_dek_open: open it again there.
+ * DKV_E_INVALID: a type that may not be encrypted (null, undefined, minKey, maxKey, binary subtype 6; deterministic:
+ * also double, object, array, codeWithScope, bool, decimal128), or bytes that aren't a value of that type.
+ * DKV_E_POLICY: the key's provider isn't in encrypt-with. DKV_E_DISABLED: the key is. DKV_E_INVALID also in a child
+ * process that forked after dkv_dek_open: open it again there.
  * Thread-safe: yes, also on one handle. Blocks: no. */
-DKV_API DKV_MUST_USE enum dkv_rc dkv_field_encrypt(struct dkv_dek *dek, enum dkv_algorithm algorithm, struct dkv_bson_value value,
-                                                   struct dkv_buf *ret_payload, struct dkv_error *err);
+DKV_API DKV_MUST_USE enum dkv_rc dkv_field_encrypt(struct dkv_dek *dek, enum dkv_algorithm algorithm,
+                                                   struct dkv_bson_value value, struct dkv_buf *ret_payload,
+                                                   struct dkv_error *err);
 
-/* dkv_field_decrypt: append the value bytes to ret_value and set *ret_type.
- * DKV_E_REJECTED_CIPHERTEXT: truncated, changed, or encrypted with another key (the text names it).
+/* dkv_field_decrypt: append the value bytes (plaintext: dkv_buf_done wipes it) to ret_value and set *ret_type.
+ * DKV_E_REJECTED_CIPHERTEXT: truncated, changed, or encrypted with another key (the text names it). DKV_E_INVALID: a
+ * child process, as above. A key that is disabled, or whose provider isn't in encrypt-with, still decrypts.
  * Thread-safe: yes, also on one handle. Blocks: no. */
 DKV_API DKV_MUST_USE enum dkv_rc dkv_field_decrypt(struct dkv_dek *dek, struct dkv_span payload, uint8_t *ret_type,
                                                    struct dkv_buf *ret_value, struct dkv_error *err);

@@ -95,11 +95,13 @@ struct dkv_host {
     /* secret_source_read: read a secret from "file:/path", "fd:N" or "prompt" (prompt_text is what is asked),
      * under the house's rules for such files, into memory from secret_alloc; at most max bytes, one
      * trailing newline left out. DKV_E_CONFIG, DKV_E_NOT_FOUND. */
-    enum dkv_rc (*secret_source_read)(const struct dkv_provider_settings *settings, const char *source, const char *prompt_text,
-                                      size_t max, void **ret_memory, size_t *ret_len, struct dkv_error *err);
+    enum dkv_rc (*secret_source_read)(const struct dkv_provider_settings *settings, const char *source,
+                                      const char *prompt_text, size_t max, void **ret_memory, size_t *ret_len,
+                                      struct dkv_error *err);
 
-    int64_t (*wall_ms)(void);
-    int64_t (*monotonic_ms)(void);
+    int64_t (*wall_ms)(void);      /* since 1970, UTC */
+    int64_t (*monotonic_ms)(void); /* what call->deadline_ms is on */
+    /* log: one line, never a secret; a notice for DKV_OK, else a warning. */
     void (*log)(const struct dkv_provider_settings *settings, enum dkv_rc class_or_ok, const char *line);
 
     /* The state folder. Keys are the provider's own; tables are kept apart by provider type.
@@ -107,8 +109,8 @@ struct dkv_host {
      * there is DKV_E_CONFLICT; a value of NULL data deletes. lock: held until unlock, among all
      * processes that share the folder. */
     enum dkv_rc (*state_get)(const struct dkv_host *host, const char *key, struct dkv_buf *ret, struct dkv_error *err);
-    enum dkv_rc (*state_put)(const struct dkv_host *host, const char *key, struct dkv_span expected, struct dkv_span value,
-                             struct dkv_error *err);
+    enum dkv_rc (*state_put)(const struct dkv_host *host, const char *key, struct dkv_span expected,
+                             struct dkv_span value, struct dkv_error *err);
     enum dkv_rc (*state_lock)(const struct dkv_host *host, const char *key, uint32_t timeout_ms, int *ret_lock,
                               struct dkv_error *err);
     void (*state_unlock)(int lock);
@@ -211,8 +213,8 @@ struct dkv_provider_ops {
 
     /* Required. open makes no contact: tokens and networks are touched at first use, so that one that is
      * away disturbs nothing else. Secret files are read here. close takes NULL and half-open instances. */
-    enum dkv_rc (*open)(const struct dkv_host *host, const struct dkv_provider_settings *settings, struct dkv_provider **ret,
-                        struct dkv_error *err);
+    enum dkv_rc (*open)(const struct dkv_host *host, const struct dkv_provider_settings *settings,
+                        struct dkv_provider **ret, struct dkv_error *err);
     void (*close)(struct dkv_provider *self);
 
     /* resolve_document: the CMK that a stored masterKey (one BSON document) names, if the provider file
@@ -237,16 +239,22 @@ struct dkv_provider_ops {
                           struct dkv_error *err);
 
     /* Optional: NULL when the provider can't. */
-    /* check_settings: judge the settings as far as text goes, beyond what the option table says: no secret read, no contact.
-     * Called when the provider file is read, before any open; a value that the option table refused already isn't set.
-     * report's result is passed on. */
+    /* check_settings: judge the settings beyond what the option table says, by their text and by owner and mode of the
+     * files that they name: no secret read, nothing loaded, no contact. Called when the provider file is read, before any open; a value that the option table refused already
+     * isn't set. report's result is passed on. */
     enum dkv_rc (*check_settings)(const struct dkv_provider_settings *settings, dkv_setting_fault_fn report, void *arg,
                                   struct dkv_error *err);
+    /* check: make contact, log in, and say whether the provider and its CMKs could be used now; no stored key is
+     * touched. DKV_E_NOT_FOUND: a CMK of cmk or cmks isn't there. */
     enum dkv_rc (*check)(struct dkv_provider *self, const struct dkv_call *call, struct dkv_error *err);
+    /* list_cmks: visit the CMKs that are there, whether the provider file allows them or not; info is borrowed for the
+     * call of visit. Anything but DKV_OK from visit ends the listing and is its result. */
     enum dkv_rc (*list_cmks)(struct dkv_provider *self, const struct dkv_call *call, dkv_cmk_visit_fn visit, void *arg,
                              struct dkv_error *err);
-    enum dkv_rc (*create_cmk)(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk_request *request,
-                              struct dkv_cmk_info *ret, struct dkv_error *err);
+    /* create_cmk: make a CMK that can't be extracted, and describe it. DKV_E_CONFLICT: the label is taken. */
+    enum dkv_rc (*create_cmk)(struct dkv_provider *self, const struct dkv_call *call,
+                              const struct dkv_cmk_request *request, struct dkv_cmk_info *ret, struct dkv_error *err);
+    /* set_cmk_state: enabled or disabled, or pending deletion where the service knows it. */
     enum dkv_rc (*set_cmk_state)(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk *cmk,
                                  enum dkv_cmk_state state, struct dkv_error *err);
     /* rewrap: input is keyMaterial under cmk, output keyMaterial under targets[i]; both of this provider. */

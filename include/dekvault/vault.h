@@ -18,24 +18,28 @@ struct dkv_vault;
 
 /* dkv_vault_open: open a vault of the provider file and make its providers known (no token or KMS is
  * touched yet).
- *   name      NULL or "default": `vault`; else an entry of `vaults`
- * DKV_E_CONFIG, DKV_E_NOT_FOUND (no such name; or the store doesn't exist: `vault init` makes it), DKV_E_UNREACHABLE,
- * DKV_E_RESOURCE (memory can't be locked: the text says what to do).
+ *   file       borrowed: must outlive the vault
+ *   name       NULL or "default": `vault`; else an entry of `vaults`
+ *   ret_vault  the caller's, for dkv_vault_close
+ * DKV_E_CONFIG, DKV_E_NOT_FOUND (no such name; or the store doesn't exist: `vault init` makes it), DKV_E_DENIED (the
+ * store's file), DKV_E_TRANSIENT, DKV_E_UNREACHABLE, DKV_E_RESOURCE (memory can't be locked: the text says what to do).
  * Thread-safe: yes; the vault may be used by many threads at once. Blocks: opens the store. */
 DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_open(const struct dkv_provider_file *file, const char *name,
                                                 struct dkv_vault **ret_vault, struct dkv_error *err);
 
 /* dkv_vault_init: like dkv_vault_open, but makes the store and its index first where they are missing.
- * *ret_created (may be NULL): whether the store was made by this call. */
-DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_init(const struct dkv_provider_file *file, const char *name, bool *ret_created,
-                                                struct dkv_vault **ret_vault, struct dkv_error *err);
+ * *ret_created (may be NULL): whether the store was made by this call.
+ * Errors, threads: as dkv_vault_open. Blocks: writes the store. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_init(const struct dkv_provider_file *file, const char *name,
+                                                bool *ret_created, struct dkv_vault **ret_vault, struct dkv_error *err);
 
-/* dkv_vault_close: wipes what it holds; every DEK handle must be closed before. NULL is fine. Not
- * thread-safe: the last user calls it. */
+/* dkv_vault_close: wipes what it holds; every DEK handle must be closed before. NULL is fine.
+ * Thread-safe: no, the last user calls it. Blocks: logs out of tokens, closes the store. */
 DKV_API void dkv_vault_close(struct dkv_vault *vault);
 
 /* ---- Creating keys ---- */
 
+/* Borrowed for the call. */
 struct dkv_key_options {
     const char *cmk;               /* CMK reference; NULL: the provider entry's cmk */
     const char *const *alt_names;  /* n_alt_names texts, UTF-8 */
@@ -65,15 +69,18 @@ struct dkv_key_selector {
 
 /* dkv_key_selector_parse: a UUID, else an alt name; "name:X" is always the alt name X, which stays
  * borrowed from text. DKV_E_INVALID: empty. Thread-safe: yes. Blocks: no. */
-DKV_API DKV_MUST_USE enum dkv_rc dkv_key_selector_parse(const char *text, struct dkv_key_selector *ret, struct dkv_error *err);
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_selector_parse(const char *text, struct dkv_key_selector *ret,
+                                                        struct dkv_error *err);
 
-/* dkv_key_get: the document's stored bytes, appended to an empty ret_document (dkv_buf_done).
+/* dkv_key_get: the document's stored bytes, up to 1 MiB, appended to an empty ret_document (dkv_buf_done).
  * DKV_E_NOT_FOUND; DKV_E_CONFLICT: two documents have that name; DKV_E_POLICY: the vault answers a pinned
- * name otherwise. Thread-safe: yes. Blocks: reads the store. */
+ * name otherwise; DKV_E_REJECTED_CIPHERTEXT: what is stored is no valid document, or not the one asked for.
+ * Thread-safe: yes. Blocks: reads the store. */
 DKV_API DKV_MUST_USE enum dkv_rc dkv_key_get(struct dkv_vault *vault, const struct dkv_key_selector *key,
                                              struct dkv_buf *ret_document, struct dkv_error *err);
 
-/* A filter for dkv_key_list: what is NULL or unset doesn't narrow. */
+/* A filter for dkv_key_list, borrowed for the call: what is NULL or unset doesn't narrow. Times are milliseconds since
+ * 1970 (UTC); a date is strictly between. */
 struct dkv_key_filter {
     const char *provider;         /* KMS provider id */
     const char *cmk;              /* masterKey's keyId (pkcs11, kmip) or key (aws); "" for local */
@@ -88,29 +95,42 @@ struct dkv_key_filter {
  * its result. The vault may be used from inside. */
 typedef enum dkv_rc (*dkv_key_visit_fn)(void *arg, struct dkv_span document, struct dkv_error *err);
 
-/* dkv_key_list: visit the documents that match (filter NULL: all), ordered by _id, after *after (NULL: from
- * the start), at most limit of them (0: all). Constant memory.
+/* dkv_key_list: visit the stored documents, valid or not, that match (filter NULL: all), ordered by _id, after *after
+ * (NULL: from the start), at most limit of them (0: all). Constant memory. DKV_E_REJECTED_CIPHERTEXT: where an _id
+ * should have a document there is none, or another's: all others were visited, the words name the _ids. Such a row
+ * counts to the limit.
  * Thread-safe: yes. Blocks: reads the store. */
 DKV_API DKV_MUST_USE enum dkv_rc dkv_key_list(struct dkv_vault *vault, const struct dkv_key_filter *filter,
-                                              const struct dkv_uuid *after, size_t limit, dkv_key_visit_fn visit, void *arg,
-                                              struct dkv_error *err);
+                                              const struct dkv_uuid *after, size_t limit, dkv_key_visit_fn visit,
+                                              void *arg, struct dkv_error *err);
 
 /* dkv_key_add_name, dkv_key_remove_name: as MongoDB's addKeyAltName and removeKeyAltName; updateDate is not touched.
- * *ret_changed (may be NULL): false if it was so already. DKV_E_NOT_FOUND: no such key; DKV_E_CONFLICT: another key has the name.
+ *   name      UTF-8, 1 to 1024 bytes
+ *   ret_id    the document's _id; may be NULL
+ * *ret_changed (may be NULL): false if it was so already. DKV_E_NOT_FOUND: no such key; DKV_E_CONFLICT: another key has
+ * the name; DKV_E_INVALID: no such name may be; DKV_E_POLICY: it is pinned to another key; DKV_E_REJECTED_CIPHERTEXT as
+ * dkv_key_get.
  * Thread-safe: yes. Blocks: writes the store. */
-DKV_API DKV_MUST_USE enum dkv_rc dkv_key_add_name(struct dkv_vault *vault, const struct dkv_key_selector *key, const char *name,
-                                                  struct dkv_uuid *ret_id, bool *ret_changed, struct dkv_error *err);
-DKV_API DKV_MUST_USE enum dkv_rc dkv_key_remove_name(struct dkv_vault *vault, const struct dkv_key_selector *key, const char *name,
-                                                     struct dkv_uuid *ret_id, bool *ret_changed, struct dkv_error *err);
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_add_name(struct dkv_vault *vault, const struct dkv_key_selector *key,
+                                                  const char *name, struct dkv_uuid *ret_id, bool *ret_changed,
+                                                  struct dkv_error *err);
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_remove_name(struct dkv_vault *vault, const struct dkv_key_selector *key,
+                                                     const char *name, struct dkv_uuid *ret_id, bool *ret_changed,
+                                                     struct dkv_error *err);
 
 /* dkv_key_delete: remove the document for good: what was encrypted with the key can never be read again.
- * DKV_E_NOT_FOUND. Thread-safe: yes. Blocks: writes the store. */
-DKV_API DKV_MUST_USE enum dkv_rc dkv_key_delete(struct dkv_vault *vault, const struct dkv_key_selector *key, struct dkv_uuid *ret_id,
-                                                struct dkv_error *err);
+ * By _id, whatever the store keeps under it goes, also what is no valid document.
+ * *ret_id (may be NULL): the _id. DKV_E_NOT_FOUND; DKV_E_CONFLICT: it changed meanwhile.
+ * Thread-safe: yes. Blocks: writes the store. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_delete(struct dkv_vault *vault, const struct dkv_key_selector *key,
+                                                struct dkv_uuid *ret_id, struct dkv_error *err);
 
 /* dkv_key_import: insert a key document unchanged, after checking it and, unless unverified, unwrapping it.
- * *ret_inserted: false if a document with the same bytes is there already. DKV_E_REJECTED_CIPHERTEXT: malformed, or
- * doesn't open; DKV_E_CONFLICT: another document has its _id or a name of its. Thread-safe: yes. Blocks: as dkv_key_create. */
+ *   document  its BSON bytes, up to 1 MiB; borrowed for the call
+ * *ret_inserted (may be NULL): false if a document with the same bytes is there already. DKV_E_REJECTED_CIPHERTEXT:
+ * malformed, or doesn't open; DKV_E_CONFLICT: another document has its _id or a name of its; DKV_E_POLICY: its CMK
+ * isn't allowed (unless unverified), or a name of its is pinned to another key.
+ * Thread-safe: yes. Blocks: as dkv_key_create. */
 DKV_API DKV_MUST_USE enum dkv_rc dkv_key_import(struct dkv_vault *vault, struct dkv_span document, bool unverified,
                                                 bool *ret_inserted, struct dkv_error *err);
 
@@ -121,13 +141,18 @@ struct dkv_key_count {
     int status;
     uint64_t count;
 };
+/* Anything but DKV_OK stops the counting and is its result. */
 typedef enum dkv_rc (*dkv_key_count_fn)(void *arg, const struct dkv_key_count *count, struct dkv_error *err);
 
-/* dkv_key_count: visit the number of keys of each provider, CMK and status. Thread-safe: yes. Blocks: reads the store. */
-DKV_API DKV_MUST_USE enum dkv_rc dkv_key_count_by(struct dkv_vault *vault, dkv_key_count_fn visit, void *arg, struct dkv_error *err);
+/* dkv_key_count_by: visit the number of keys of each provider, CMK and status, in that order. Damaged documents are
+ * counted by what they were. Thread-safe: yes. Blocks: reads the store. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_key_count_by(struct dkv_vault *vault, dkv_key_count_fn visit, void *arg,
+                                                  struct dkv_error *err);
 
-/* dkv_vault_index_state: "ok" or "missing": the unique index on keyAltNames. *ret_state is static. */
-DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_index_state(struct dkv_vault *vault, const char **ret_state, struct dkv_error *err);
+/* dkv_vault_index_state: "ok" or "missing": the unique index on keyAltNames. *ret_state is static.
+ * Thread-safe: yes. Blocks: reads the store. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_index_state(struct dkv_vault *vault, const char **ret_state,
+                                                       struct dkv_error *err);
 
 /* dkv_vault_store: where it is, without a password; borrowed. Thread-safe: yes. Blocks: no. */
 DKV_API const char *dkv_vault_store(const struct dkv_vault *vault);

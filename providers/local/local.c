@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "providers/setting_file.h"
 
 #define LOCAL_CMK_LEN DKV_DEK_LEN
 #define BASE64_LEN 128                     /* of 96 bytes */
@@ -312,7 +313,7 @@ static enum dkv_rc check(struct dkv_provider *self, const struct dkv_call *call,
     return DKV_OK;
 }
 
-/* A list of names would only look as if it meant something. */
+/* A list of names would only look as if it meant something; whether the key file can be had is told beforehand. */
 static enum dkv_rc check_settings(const struct dkv_provider_settings *settings, dkv_setting_fault_fn report, void *arg,
                                   struct dkv_error *err)
 {
@@ -329,7 +330,7 @@ static enum dkv_rc check_settings(const struct dkv_provider_settings *settings, 
         fault.line = settings->cmks_line;
         DKV_TRY(report(arg, &fault, err));
     }
-    return DKV_OK;
+    return dkv_setting_file_check(settings, "key-source", &settings->values[OPTION_KEY_SOURCE], report, arg, err);
 }
 
 const struct dkv_provider_ops dkv_local_ops = {

@@ -9,20 +9,20 @@
 
 #define MECHANISMS_MAX 32
 
-enum dkv_p11_answer dkv_p11_attribute_bool(const struct dkv_provider *self, CK_OBJECT_HANDLE object,
-                                           CK_ATTRIBUTE_TYPE type)
+enum answer { IS_FALSE, IS_TRUE, UNTOLD };
+
+static enum answer read_bool(const struct dkv_provider *self, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type)
 {
     CK_BBOOL value = CK_FALSE;
     CK_ATTRIBUTE attribute = {type, &value, sizeof(value)};
     const CK_RV rv = self->functions->C_GetAttributeValue(self->main, object, &attribute, 1);
     if (rv != CKR_OK || attribute.ulValueLen != sizeof(value)) {
-        return DKV_P11_UNTOLD;
+        return UNTOLD;
     }
-    return value == CK_FALSE ? DKV_P11_FALSE : DKV_P11_TRUE;
+    return value == CK_FALSE ? IS_FALSE : IS_TRUE;
 }
 
-bool dkv_p11_attribute_ulong(const struct dkv_provider *self, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
-                             CK_ULONG *ret)
+static bool read_ulong(const struct dkv_provider *self, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, CK_ULONG *ret)
 {
     CK_ULONG value = 0;
     CK_ATTRIBUTE attribute = {type, &value, sizeof(value)};
@@ -85,11 +85,11 @@ static const struct rule rules[] = {
 static size_t judge_rule(const struct dkv_provider *self, const struct dkv_p11_key *key, const struct rule *rule,
                          struct dkv_cmk_info *info)
 {
-    const enum dkv_p11_answer answer = dkv_p11_attribute_bool(self, key->handle, rule->type);
-    if (answer == DKV_P11_UNTOLD) {
+    const enum answer answer = read_bool(self, key->handle, rule->type);
+    if (answer == UNTOLD) {
         return add(info, rule->check, WARNS, "the token doesn't tell %s", rule->name);
     }
-    if ((answer == DKV_P11_TRUE) == rule->wanted) {
+    if ((answer == IS_TRUE) == rule->wanted) {
         return add(info, rule->check, GOOD, "%s is %s", rule->name, rule->wanted ? "true" : "false");
     }
     return add(info, rule->check, rule->otherwise, "%s is %s: %s", rule->name, rule->wanted ? "false" : "true",
@@ -127,13 +127,13 @@ static size_t judge_usages(const struct dkv_provider *self, const struct dkv_p11
     char also[64] = "";
     size_t at = 0;
     for (size_t i = 0; i < DKV_COUNT(usages); i++) {
-        const enum dkv_p11_answer answer = dkv_p11_attribute_bool(self, key->handle, usages[i].type);
+        const enum answer answer = read_bool(self, key->handle, usages[i].type);
         const bool needed = is_needed(key->profile, usages[i].type);
-        if (needed && answer == DKV_P11_FALSE) {
+        if (needed && answer == IS_FALSE) {
             return add(info, "usage", REFUSES, "it may not %s, which profile %s needs", usages[i].name,
                        key->profile->name);
         }
-        if (!needed && answer == DKV_P11_TRUE && !is_harmless(key->profile, usages[i].type)) {
+        if (!needed && answer == IS_TRUE && !is_harmless(key->profile, usages[i].type)) {
             at = dkv_line_put(also, sizeof(also), at, at > 0 ? ", " : "");
             at = dkv_line_put(also, sizeof(also), at, usages[i].name);
         }
@@ -171,7 +171,7 @@ static size_t judge_mechanisms(const struct dkv_provider *self, const struct dkv
 static size_t judge_length(const struct dkv_provider *self, const struct dkv_p11_key *key, struct dkv_cmk_info *info)
 {
     CK_ULONG len = 0;
-    if (!dkv_p11_attribute_ulong(self, key->handle, CKA_VALUE_LEN, &len)) {
+    if (!read_ulong(self, key->handle, CKA_VALUE_LEN, &len)) {
         return add(info, "length", WARNS, "the token doesn't tell CKA_VALUE_LEN");
     }
     if (len < key->profile->min_len || (key->profile->max_len != 0 && len > key->profile->max_len)) {

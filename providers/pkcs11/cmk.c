@@ -64,9 +64,12 @@ static void read_label(const struct dkv_provider *self, struct dkv_p11_key *key)
         text[len] = '\0';
         (void)dkv_line_put(key->label, sizeof(key->label), 0, text);
     }
+    if (key->label[0] != '\0') {
+        (void)snprintf(key->name, sizeof(key->name), "%s", key->label);
+        return;
+    }
     dkv_to_hex(dkv_span(key->id, key->id_len), hex);
-    (void)snprintf(key->name, sizeof(key->name), "%s%s",
-                   key->label[0] != '\0' ? "" : "id:", key->label[0] != '\0' ? key->label : hex);
+    (void)snprintf(key->name, sizeof(key->name), "id:%s", hex);
 }
 
 enum dkv_rc dkv_p11_key_read(const struct dkv_provider *self, CK_OBJECT_HANDLE handle, struct dkv_p11_key *ret,

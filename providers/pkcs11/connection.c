@@ -7,6 +7,8 @@
 
 #include <unistd.h>
 
+#define FIRST_TRIES 4
+
 enum dkv_rc dkv_p11_check_call(const struct dkv_provider *self, const struct dkv_call *call, struct dkv_error *err)
 {
     DKV_CHECK(call->cancelled == NULL || *call->cancelled == 0, err, DKV_E_CANCELLED, "the call was cancelled");
@@ -34,17 +36,6 @@ static enum dkv_rc check_process(const struct dkv_provider *self, struct dkv_err
     return DKV_OK;
 }
 
-static enum dkv_rc get_module(struct dkv_provider *self, struct dkv_error *err)
-{
-    if (self->module != NULL) {
-        return DKV_OK;
-    }
-    DKV_TRY(dkv_p11_module_get(dkv_p11_option(self, DKV_P11_OPTION_MODULE)->text,
-                               dkv_p11_option(self, DKV_P11_OPTION_MODULE_INIT)->text, &self->module, err));
-    self->functions = dkv_p11_module_functions(self->module);
-    return DKV_OK;
-}
-
 static void forget(struct dkv_provider *self)
 {
     self->is_connected = false;
@@ -67,12 +58,11 @@ void dkv_p11_disconnect(struct dkv_provider *self)
     }
 }
 
-static enum dkv_rc connect_anew(struct dkv_provider *self, const struct dkv_call *call,
+static enum dkv_rc connect_once(struct dkv_provider *self, const struct dkv_call *call,
                                 const struct dkv_p11_login_options *options, struct dkv_error *err)
 {
     CK_RV rv = CKR_OK;
-    DKV_TRY(get_module(self, err));
-    DKV_TRY(dkv_p11_token_find(self->functions, self->uri, self->settings->id, &self->token, err));
+    DKV_TRY(dkv_p11_token_await(self, call, err));
     self->pid = getpid();
     self->generation++;
     dkv_p11_pool_reset(&self->pool, self->functions, self->generation);
@@ -80,6 +70,42 @@ static enum dkv_rc connect_anew(struct dkv_provider *self, const struct dkv_call
     DKV_TRY(dkv_p11_login(self, call, options, err));
     self->is_connected = true;
     return DKV_OK;
+}
+
+static enum dkv_rc connect_anew(struct dkv_provider *self, const struct dkv_call *call,
+                                const struct dkv_p11_login_options *options, struct dkv_error *err)
+{
+    const enum dkv_rc rc = connect_once(self, call, options, err);
+    if (rc != DKV_OK) {
+        dkv_p11_disconnect(self);
+    }
+    return rc;
+}
+
+/* A token that was found without a serial and then has one, or has a PIN by its flags and none in the login, was read
+ * while it was written (await.c). In neither case a PIN was compared. */
+static bool may_be_half_read(const struct dkv_provider *self, enum dkv_rc rc, const struct dkv_error *err)
+{
+    return (rc == DKV_E_UNREACHABLE && self->generation > 0 && self->token.serial[0] == '\0') ||
+           (rc != DKV_OK && err->native_system == DKV_NATIVE_PKCS11 && err->native_code == CKR_USER_PIN_NOT_INITIALIZED);
+}
+
+/* Each login is guarded as if it were the first. */
+static enum dkv_rc connect_first(struct dkv_provider *self, const struct dkv_call *call,
+                                 const struct dkv_p11_login_options *options, struct dkv_error *err)
+{
+    struct dkv_error own = {0};
+    enum dkv_rc rc = connect_anew(self, call, options, &own);
+    for (int i = 1; i < FIRST_TRIES && may_be_half_read(self, rc, &own); i++) {
+        DKV_TRY(dkv_p11_token_reread(self, call, err));
+        self->generation = 0; /* nothing was learnt in it */
+        own = (struct dkv_error){0};
+        rc = connect_anew(self, call, options, &own);
+    }
+    if (rc != DKV_OK && err != NULL) {
+        *err = own;
+    }
+    return rc;
 }
 
 enum dkv_rc dkv_p11_connect_with(struct dkv_provider *self, const struct dkv_call *call,
@@ -91,11 +117,7 @@ enum dkv_rc dkv_p11_connect_with(struct dkv_provider *self, const struct dkv_cal
     }
     DKV_TRY(dkv_p11_check_call(self, call, err));
     dkv_p11_disconnect(self);
-    const enum dkv_rc rc = connect_anew(self, call, options, err);
-    if (rc != DKV_OK) {
-        dkv_p11_disconnect(self);
-    }
-    return rc;
+    return self->generation == 0 ? connect_first(self, call, options, err) : connect_anew(self, call, options, err);
 }
 
 enum dkv_rc dkv_p11_connect(struct dkv_provider *self, const struct dkv_call *call, struct dkv_error *err)

@@ -50,6 +50,9 @@ DKV_MUST_USE enum dkv_rc dkv_p11_module_get(const char *path, const char *init, 
                                             struct dkv_error *err);
 void dkv_p11_module_put(struct dkv_p11_module *module);
 CK_FUNCTION_LIST *dkv_p11_module_functions(const struct dkv_p11_module *module);
+/* dkv_p11_module_restart: finalised and initialised anew, unless somebody else in the process holds it too. The caller
+ * has no session and no call in it. After a failure the module is only good for dkv_p11_module_put. */
+DKV_MUST_USE enum dkv_rc dkv_p11_module_restart(struct dkv_p11_module *module, struct dkv_error *err);
 
 /* dkv_pkcs11_set_functions_wrapper: what is called with each module's functions from now on, and gives those to be
  * used. Tests only; NULL: none. */
@@ -256,6 +259,16 @@ DKV_MUST_USE enum dkv_rc dkv_p11_check_call(const struct dkv_provider *self, con
 /* Milliseconds until the call's deadline, never 0; fallback: the entry's timeout. */
 uint32_t dkv_p11_remaining_ms(const struct dkv_provider *self, const struct dkv_call *call);
 
+/* ---- await.c. self->lock held. ---- */
+
+/* dkv_p11_token_await: the module, and the token in it, looked for again for a moment when it isn't there at once. */
+DKV_MUST_USE enum dkv_rc dkv_p11_token_await(struct dkv_provider *self, const struct dkv_call *call,
+                                             struct dkv_error *err);
+/* dkv_p11_token_reread: the module started anew after a moment; only before the first connection stands, and with no
+ * session left. */
+DKV_MUST_USE enum dkv_rc dkv_p11_token_reread(struct dkv_provider *self, const struct dkv_call *call,
+                                              struct dkv_error *err);
+
 /* ---- connection.c. All need self->lock held. ---- */
 
 struct dkv_p11_login_options {
@@ -315,8 +328,11 @@ DKV_MUST_USE enum dkv_rc dkv_p11_session_open(CK_FUNCTION_LIST *functions, const
                                               struct dkv_error *err);
 /* dkv_p11_pool_reset: close the idle ones; those that are out are closed when they come back. */
 void dkv_p11_pool_reset(struct dkv_p11_pool *pool, CK_FUNCTION_LIST *functions, uint64_t generation);
+/* dkv_p11_session_take: a session of this generation, so that handles found in it hold; CKR_SESSION_CLOSED when there
+ * is a newer one. */
 DKV_MUST_USE enum dkv_rc dkv_p11_session_take(struct dkv_provider *self, const struct dkv_call *call,
-                                              struct dkv_p11_session *ret, CK_RV *ret_rv, struct dkv_error *err);
+                                              uint64_t generation, struct dkv_p11_session *ret, CK_RV *ret_rv,
+                                              struct dkv_error *err);
 /* dkv_p11_session_give: is_sound false closes it, since an operation may still be active in it. */
 void dkv_p11_session_give(struct dkv_provider *self, const struct dkv_p11_session *session, bool is_sound);
 
@@ -350,11 +366,6 @@ DKV_MUST_USE enum dkv_rc dkv_p11_cmk_find_all(const struct dkv_provider *self, C
 
 /* dkv_p11_judge: findings about a CMK; how many refuse it is counted. */
 size_t dkv_p11_judge(const struct dkv_provider *self, const struct dkv_p11_key *key, struct dkv_cmk_info *info);
-enum dkv_p11_answer { DKV_P11_FALSE, DKV_P11_TRUE, DKV_P11_UNTOLD };
-enum dkv_p11_answer dkv_p11_attribute_bool(const struct dkv_provider *self, CK_OBJECT_HANDLE object,
-                                           CK_ATTRIBUTE_TYPE type);
-bool dkv_p11_attribute_ulong(const struct dkv_provider *self, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
-                             CK_ULONG *ret);
 
 /* ---- listed.c ---- */
 

@@ -103,6 +103,29 @@ static bool may_have_counted(struct dkv_provider *self, CK_RV rv)
            (self->token.flags & (CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED)) != 0;
 }
 
+/* By the token's flags after the attempt, since they decide what the next login meets. */
+static void say_what_helps(const struct attempt *attempt, struct dkv_error *err)
+{
+    struct dkv_provider *self = attempt->self;
+    const bool is_told = read_flags(self, NULL) == DKV_OK;
+    const CK_FLAGS flags = is_told ? self->token.flags : 0;
+    const char *id = self->settings->id;
+    if ((flags & CKF_USER_PIN_LOCKED) != 0) {
+        dkv_error_append(err, "; the PIN is locked now: the token's security officer must reset it");
+    } else if ((flags & CKF_USER_PIN_FINAL_TRY) != 0) {
+        dkv_error_append(err, "; one try is left before the PIN locks, and it isn't taken: log in once with the "
+                              "token's own tools");
+    } else if ((flags & CKF_USER_PIN_COUNT_LOW) != 0) {
+        dkv_error_append(err, "; the token reports a low count, so no PIN is sent, a corrected one neither, until "
+                              "`dekvault token login %s --once` succeeds: correct the PIN, then run that", id);
+    } else if (strncmp(attempt->source.name, "file:", 5) == 0) {
+        dkv_error_append(err, "; it isn't sent again until it changes or `dekvault token login %s --once` succeeds",
+                         id);
+    } else {
+        dkv_error_append(err, "; none is sent again until `dekvault token login %s --once` succeeds", id);
+    }
+}
+
 static enum dkv_rc fail_login(struct attempt *attempt, CK_RV rv, struct dkv_error *err)
 {
     struct dkv_provider *self = attempt->self;
@@ -115,8 +138,7 @@ static enum dkv_rc fail_login(struct attempt *attempt, CK_RV rv, struct dkv_erro
     dkv_secret_done(&self->pin);
     self->proved_fingerprint[0] = '\0';
     (void)dkv_p11_fail(err, rv, "token %s refuses the PIN from %s", self->token.label, attempt->source.name);
-    dkv_error_append(err, "; it isn't sent again until it changes or `dekvault token login %s --once` succeeds",
-                     self->settings->id);
+    say_what_helps(attempt, err);
     return dkv_p11_rv_class(rv);
 }
 

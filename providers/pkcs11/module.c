@@ -50,7 +50,10 @@ static enum dkv_rc initialize(struct dkv_p11_module *module, struct dkv_error *e
                         module->path, module->init != NULL ? "module-init is set" : "module-init isn't set");
     }
     if (rv != CKR_OK) {
-        return dkv_p11_fail(err, rv, "module %s: C_Initialize", module->path);
+        (void)dkv_p11_fail(err, rv, "module %s: C_Initialize", module->path);
+        dkv_error_append(err, "; if it stays so, the module's own configuration is missing or wrong (for SoftHSM: the "
+                              "file that the environment variable SOFTHSM2_CONF names)");
+        return dkv_p11_rv_class(rv);
     }
     module->pid = getpid();
     return DKV_OK;
@@ -144,6 +147,19 @@ enum dkv_rc dkv_p11_module_get(const char *path, const char *init, struct dkv_p1
     return DKV_OK;
 }
 
+enum dkv_rc dkv_p11_module_restart(struct dkv_p11_module *module, struct dkv_error *err)
+{
+    DKV_P11_HOLD(&list_lock);
+    if (module->refs > 1) {
+        return DKV_OK;
+    }
+    if (module->pid == getpid()) {
+        (void)module->functions->C_Finalize(NULL);
+    }
+    module->pid = 0;
+    return initialize(module, err);
+}
+
 void dkv_p11_module_put(struct dkv_p11_module *module)
 {
     if (module == NULL) {
@@ -158,9 +174,11 @@ void dkv_p11_module_put(struct dkv_p11_module *module)
         link = &(*link)->next;
     }
     *link = module->next;
-    /* The state of a module that a parent initialised isn't ours to end. */
-    if (module->pid != getpid()) {
+    /* The state of a module that a parent initialised isn't ours to end, neither by C_Finalize nor by what the module
+     * does when it is unloaded: it stays where it is, in p11-kit's hands. */
+    if (module->pid != 0 && module->pid != getpid()) {
         module->pid = 0;
+        module->loaded = NULL;
     }
     module_free(module);
 }

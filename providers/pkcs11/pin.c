@@ -134,7 +134,7 @@ enum dkv_rc dkv_p11_pin_read(struct dkv_provider *self, struct dkv_p11_pin_sourc
         return read_file(self, path, source, ret, err);
     }
     if (self->pin.data == NULL) {
-        (void)snprintf(prompt, sizeof(prompt), "PIN of token %s (serial %s): ", self->token.label, self->token.serial);
+        (void)snprintf(prompt, sizeof(prompt), "PIN of token %s (serial %s)", self->token.label, self->token.serial);
         DKV_TRY(read_once(self, prompt, err));
     }
     return copy_kept(self, ret, err);

@@ -128,13 +128,15 @@ static enum dkv_rc resolve_document(struct dkv_provider *self, const struct dkv_
 {
     DKV_CLEANUP(cmk_freep) struct dkv_cmk *cmk = NULL;
     struct dkv_p11_master_key parsed = {0};
+    char hex[2 * DKV_P11_ID_MAX + 1];
     DKV_TRY(dkv_p11_master_key_parse(master_key, self->settings->id, &parsed, err));
     struct dkv_cmk wanted = {.id_len = parsed.id_len, .stated = parsed.profile};
     memcpy(wanted.id, parsed.id, parsed.id_len);
     DKV_TRY(make_cmk(self, call, &wanted, &cmk, err));
+    dkv_to_hex(dkv_span(cmk->id, cmk->id_len), hex);
     DKV_CHECK(cmk->is_listed, err, DKV_E_POLICY,
-              "masterKey names a CMK that %s doesn't list: add id:KEYID to cmks in %s if this key may be used",
-              self->settings->id, self->settings->file);
+              "masterKey names a CMK that %s doesn't list: add id:%s to cmks in %s if this key may be used",
+              self->settings->id, hex, self->settings->file);
     *ret = cmk;
     cmk = NULL;
     return DKV_OK;

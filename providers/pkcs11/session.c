@@ -108,8 +108,15 @@ static void shrink(struct dkv_p11_pool *pool, size_t limit)
     }
 }
 
-enum dkv_rc dkv_p11_session_take(struct dkv_provider *self, const struct dkv_call *call, struct dkv_p11_session *ret,
-                                 CK_RV *ret_rv, struct dkv_error *err)
+/* Another thread may connect anew while this one waits or opens. */
+static bool is_current(struct dkv_p11_pool *pool, uint64_t generation)
+{
+    DKV_P11_HOLD(&pool->lock);
+    return pool->generation == generation;
+}
+
+enum dkv_rc dkv_p11_session_take(struct dkv_provider *self, const struct dkv_call *call, uint64_t generation,
+                                 struct dkv_p11_session *ret, CK_RV *ret_rv, struct dkv_error *err)
 {
     struct dkv_p11_session session = {0};
     size_t rest = 0;
@@ -127,6 +134,11 @@ enum dkv_rc dkv_p11_session_take(struct dkv_provider *self, const struct dkv_cal
             return rc;
         }
         shrink(&self->pool, rest);
+    }
+    if (session.generation != generation || !is_current(&self->pool, generation)) {
+        dkv_p11_session_give(self, &session, true);
+        *ret_rv = CKR_SESSION_CLOSED;
+        return dkv_p11_fail(err, *ret_rv, "the token of %s was connected anew by another thread", self->settings->id);
     }
     *ret = session;
     return DKV_OK;

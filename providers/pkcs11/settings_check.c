@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The settings judged as text, for `config check`: the token's URI, and the CMKs by name. Nothing is opened. No state,
- * no lock. */
+/* The settings judged for `config check`: the token's URI and the CMKs by name as text, the module and the PIN file by
+ * owner and mode. Nothing is loaded, no secret read. No state, no lock. */
 #include "providers/pkcs11/internal.h"
+
+#include <limits.h>
+
+#include "base/file.h"
+#include "providers/setting_file.h"
 
 DKV_DEFINE_FREEP(P11KitUri, p11_kit_uri_free);
 
@@ -43,6 +48,25 @@ static enum dkv_rc check_token(const struct checking *checking, struct dkv_error
     return DKV_OK;
 }
 
+/* A warning, since this machine may not use the provider at all; the load judges anew. */
+static enum dkv_rc check_module(const struct checking *checking, struct dkv_error *err)
+{
+    char resolved[PATH_MAX];
+    struct dkv_error own = {0};
+    const struct dkv_value *module = &checking->settings->values[DKV_P11_OPTION_MODULE];
+    if (!module->is_set || dkv_file_judge_loadable(module->text, resolved, &own) == DKV_OK) {
+        return DKV_OK;
+    }
+    return tell(checking, "module", module->line, true, own.message, err);
+}
+
+static enum dkv_rc check_pin_source(const struct checking *checking, struct dkv_error *err)
+{
+    const struct dkv_provider_settings *settings = checking->settings;
+    return dkv_setting_file_check(settings, "pin-source", &settings->values[DKV_P11_OPTION_PIN_SOURCE],
+                                  checking->report, checking->arg, err);
+}
+
 static enum dkv_rc check_reference(const struct checking *checking, const char *setting, unsigned line,
                                    const char *text, struct dkv_error *err)
 {
@@ -59,7 +83,9 @@ enum dkv_rc dkv_p11_check_settings(const struct dkv_provider_settings *settings,
                                    struct dkv_error *err)
 {
     const struct checking checking = {.settings = settings, .report = report, .arg = arg};
+    DKV_TRY(check_module(&checking, err));
     DKV_TRY(check_token(&checking, err));
+    DKV_TRY(check_pin_source(&checking, err));
     if (settings->cmk != NULL) {
         DKV_TRY(check_reference(&checking, "cmk", settings->cmk_line, settings->cmk, err));
     }

@@ -55,11 +55,12 @@ static enum dkv_rc bind(const struct job *job, struct dkv_p11_key *ret, uint64_t
     return dkv_p11_cmk_bind(self, job->item->cmk, true, ret, err);
 }
 
-static enum dkv_rc use(const struct job *job, const struct dkv_p11_key *key, CK_RV *ret_rv, struct dkv_error *err)
+static enum dkv_rc use(const struct job *job, const struct dkv_p11_key *key, uint64_t generation, CK_RV *ret_rv,
+                       struct dkv_error *err)
 {
     struct dkv_provider *self = job->self;
     struct dkv_p11_session session = {0};
-    DKV_TRY(dkv_p11_session_take(self, job->call, &session, ret_rv, err));
+    DKV_TRY(dkv_p11_session_take(self, job->call, generation, &session, ret_rv, err));
     struct dkv_p11_use use = {
         .functions = self->functions,
         .session = session.handle,
@@ -84,7 +85,7 @@ static enum dkv_rc try_once(const struct job *job, uint64_t *ret_generation, CK_
         *ret_rv = err->native_system == DKV_NATIVE_PKCS11 ? (CK_RV)err->native_code : CKR_OK;
         return rc;
     }
-    return use(job, &key, ret_rv, err);
+    return use(job, &key, *ret_generation, ret_rv, err);
 }
 
 static enum dkv_rc run_one(const struct job *job, struct dkv_error *err)
@@ -141,7 +142,7 @@ enum dkv_rc dkv_p11_unwrap(struct dkv_provider *self, const struct dkv_call *cal
     return each(&job, items, n, err);
 }
 
-/* ---- Health: the CMK of new keys wraps and opens again ---- */
+/* ---- Health: the CMK of new keys wraps and opens again, and the others are there ---- */
 
 static enum dkv_rc round_trip(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk *cmk,
                               struct dkv_error *err)
@@ -165,15 +166,51 @@ static enum dkv_rc round_trip(struct dkv_provider *self, const struct dkv_call *
     return DKV_OK;
 }
 
-enum dkv_rc dkv_p11_check(struct dkv_provider *self, const struct dkv_call *call, struct dkv_error *err)
+static enum dkv_rc check_cmk(struct dkv_provider *self, const struct dkv_call *call, struct dkv_error *err)
 {
     struct dkv_cmk *cmk = NULL;
-    if (self->settings->cmk == NULL) {
-        DKV_P11_HOLD(&self->lock);
-        return dkv_p11_connect(self, call, err);
-    }
     DKV_TRY(dkv_pkcs11_ops.resolve_reference(self, call, NULL, &cmk, err));
     const enum dkv_rc rc = round_trip(self, call, cmk, err);
     dkv_pkcs11_ops.cmk_free(cmk);
     return rc;
+}
+
+static enum dkv_rc find_and_judge(struct dkv_provider *self, const struct dkv_call *call, const struct dkv_cmk *cmk,
+                                  struct dkv_error *err)
+{
+    struct dkv_p11_key key = {0};
+    DKV_P11_HOLD(&self->lock);
+    DKV_TRY(dkv_p11_connect(self, call, err));
+    return dkv_p11_cmk_bind(self, cmk, true, &key, err);
+}
+
+/* One that only unwraps may not be able to wrap, so it is judged and not tried. */
+static enum dkv_rc check_other(struct dkv_provider *self, const struct dkv_call *call, const char *reference,
+                               struct dkv_error *err)
+{
+    struct dkv_cmk *cmk = NULL;
+    DKV_TRY(dkv_pkcs11_ops.resolve_reference(self, call, reference, &cmk, err));
+    const enum dkv_rc rc = find_and_judge(self, call, cmk, err);
+    dkv_pkcs11_ops.cmk_free(cmk);
+    return rc;
+}
+
+static enum dkv_rc connect_only(struct dkv_provider *self, const struct dkv_call *call, struct dkv_error *err)
+{
+    DKV_P11_HOLD(&self->lock);
+    return dkv_p11_connect(self, call, err);
+}
+
+enum dkv_rc dkv_p11_check(struct dkv_provider *self, const struct dkv_call *call, struct dkv_error *err)
+{
+    const struct dkv_provider_settings *settings = self->settings;
+    DKV_TRY(settings->cmk != NULL ? check_cmk(self, call, err) : connect_only(self, call, err));
+    for (size_t i = 0; i < settings->n_cmks; i++) {
+        const enum dkv_rc rc = check_other(self, call, settings->cmks[i], err);
+        if (rc != DKV_OK) {
+            dkv_error_prefix(err, "%s:%u: cmks: %s: ", settings->file, settings->cmks_line, settings->cmks[i]);
+            return rc;
+        }
+    }
+    return DKV_OK;
 }

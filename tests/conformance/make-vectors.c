@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints tests/conformance/vectors.json: known answers for docs/formats.md, computed straight from that text with OpenSSL and
- * nothing of dekvault's. Inputs are counting bytes, so every run prints the same. */
+/* Prints tests/conformance/vectors.json: known answers for docs/formats.md, computed straight from that text with
+ * OpenSSL and nothing of dekvault's. Inputs are counting bytes, so every run prints the same. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +58,8 @@ static void print_hex(const char *name, const struct bytes *value, const char *a
 
 /* ---- MongoDB's AEAD ---- */
 
-static void aead(const uint8_t *key, const struct bytes *aad, const struct bytes *iv, const struct bytes *plain, struct bytes *out)
+static void aead(const uint8_t *key, const struct bytes *aad, const struct bytes *iv, const struct bytes *plain,
+                 struct bytes *out)
 {
     const size_t start = out->len;
     uint8_t mac[64], bits[8] = {0};
@@ -92,7 +93,8 @@ static void deterministic_iv(const uint8_t *dek, const struct bytes *aad, const 
 
 /* ---- AES-256-GCM ---- */
 
-static void gcm(const uint8_t *key, const struct bytes *iv, const struct bytes *aad, const struct bytes *plain, struct bytes *out)
+static void gcm(const uint8_t *key, const struct bytes *iv, const struct bytes *aad, const struct bytes *plain,
+                struct bytes *out)
 {
     uint8_t sealed[256], tag[16];
     int len = 0;
@@ -112,7 +114,8 @@ static void gcm(const uint8_t *key, const struct bytes *iv, const struct bytes *
 
 /* ---- keyMaterial ---- */
 
-static void context_of(struct bytes *out, const char *label, const char *domain, const struct bytes *key_id, const struct bytes *id)
+static void context_of(struct bytes *out, const char *label, const char *domain, const struct bytes *key_id,
+                       const struct bytes *id)
 {
     put(out, label, strlen(label) + 1);
     put_lp(out, domain, strlen(domain));
@@ -151,8 +154,8 @@ static void hmac_derive(const struct bytes *cmk, const char *domain, const struc
     gcm(key.data, &zero_iv, &aad, dek, out);
 }
 
-static void aes_gcm(const struct bytes *cmk, const char *domain, const struct bytes *key_id, const struct bytes *id, const struct bytes *iv,
-                    const struct bytes *dek, struct bytes *out)
+static void aes_gcm(const struct bytes *cmk, const char *domain, const struct bytes *key_id, const struct bytes *id,
+                    const struct bytes *iv, const struct bytes *dek, struct bytes *out)
 {
     struct bytes aad = {0};
     const uint8_t iv_len = (uint8_t)iv->len;
@@ -167,8 +170,8 @@ static void aes_gcm(const struct bytes *cmk, const char *domain, const struct by
 
 static struct bytes dek, id, key_id;
 
-static void key_vector(const char *name, const char *provider, const char *profile, const struct bytes *cmk, const struct bytes *context,
-                       const struct bytes *material, const char *after)
+static void key_vector(const char *name, const char *provider, const char *profile, const struct bytes *cmk,
+                       const struct bytes *context, const struct bytes *material, const char *after)
 {
     printf("    {\"name\": \"%s\", \"provider\": \"%s\", \"profile\": \"%s\", ", name, provider, profile);
     print_hex("cmk", cmk, ", ");
@@ -180,7 +183,8 @@ static void key_vector(const char *name, const char *provider, const char *profi
 
 static void key_vectors(void)
 {
-    const struct bytes none = {0}, zeros = {.len = 96}, salt = counting(0xc0, 32), iv = counting(0xe0, 12), iv16 = counting(0xe0, 16);
+    const struct bytes none = {0}, zeros = {.len = 96}, salt = counting(0xc0, 32);
+    const struct bytes iv = counting(0xe0, 12), iv16 = counting(0xe0, 16);
     const struct bytes secret = counting(0x20, 32), aes = counting(0x60, 32), local = counting(0x80, 96);
     struct bytes material[5] = {0};
     aead(local.data, &none, &iv16, &dek, &material[0]);

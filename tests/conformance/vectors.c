@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens every vector of tests/conformance/vectors.json, which make-vectors.c computes without dekvault: keyMaterial with the code that
- * the providers use (the token's part, one HMAC or one AES-GCM, done here with the CMK at hand), fields through the field code. */
+/* Opens every vector of tests/conformance/vectors.json, which make-vectors.c computes without dekvault: keyMaterial
+ * with the code that the providers use (the token's part, one HMAC or one AES-GCM, done here with the CMK at hand),
+ * fields through the field code. */
 #include "tests/lib/test.h"
 
 #include <stdio.h>
@@ -84,7 +85,10 @@ static void open_pkcs11(const struct key_vector *vector, const struct dkv_p11_pr
     uint8_t key[32], input[DKV_P11_BINDING_MAX];
     struct dkv_span iv = dkv_span("\0\0\0\0\0\0\0\0\0\0\0", 12), aad;
     const struct dkv_p11_binding binding = {
-        .is_check_record = vector->id.len == 0, .key_id = dkv_span_buf(&vector->key_id), .context = dkv_span_buf(&vector->id)};
+        .is_check_record = vector->id.len == 0,
+        .key_id = dkv_span_buf(&vector->key_id),
+        .context = dkv_span_buf(&vector->id),
+    };
     ASSERT_OK(dkv_p11_blob_decode(dkv_span_buf(&vector->material), profile, &blob, &err));
     if (profile->number == DKV_P11_HMAC_DERIVE) {
         const struct dkv_span signed_part = dkv_span(input, dkv_p11_kdf_input(&binding, blob.salt_or_iv.data, input));
@@ -103,7 +107,8 @@ static void open_key_vector(const bson_t *object)
     static const uint8_t zeros[DKV_DEK_BYTES];
     uint8_t opened[DKV_DEK_BYTES] = {0};
     const char *profile = text_of(object, "profile");
-    struct key_vector vector = {hex_of(object, "cmk"), hex_of(object, "keyId"), hex_of(object, "_id"), hex_of(object, "keyMaterial")};
+    struct key_vector vector = {hex_of(object, "cmk"), hex_of(object, "keyId"), hex_of(object, "_id"),
+                                hex_of(object, "keyMaterial")};
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf dek = hex_of(vectors, "dek");
     if (profile[0] == '\0') {
         open_local(&vector, opened);
@@ -155,7 +160,8 @@ static void every_field_opens_to_its_value_and_seals_to_its_bytes(void)
 static void the_file_is_what_its_program_prints(void)
 {
     char command[4096];
-    snprintf(command, sizeof(command), "'%s/tests/conformance/make-vectors' | cmp - '%s/tests/conformance/vectors.json'", getenv("builddir"),
+    snprintf(command, sizeof(command),
+             "'%s/tests/conformance/make-vectors' | cmp - '%s/tests/conformance/vectors.json'", getenv("builddir"),
              getenv("srcdir"));
     CU_ASSERT_EQUAL(system(command), 0);
 }

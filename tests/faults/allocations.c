@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The 1st, 2nd, 3rd ... allocation fails - in our allocator, OpenSSL's and SQLite's - while a vault is opened, a key made, a field encrypted
- * and read back. Each run is a child process: it must end with an error or with the right answer, never crash, and give back what it took.
- * (SQLite and OpenSSL can do without some allocations, so a right answer is allowed; libbson can't fail one and isn't counted.) */
+/* The 1st, 2nd, 3rd ... allocation fails - in our allocator, OpenSSL's and SQLite's - while a vault is opened, a key
+ * made, a field encrypted and read back. Each run is a child process: it must end with an error or with the right
+ * answer, never crash, and give back what it took. (SQLite and OpenSSL can do without some allocations, so a right
+ * answer is allowed; libbson can't fail one and isn't counted.) */
 #include "tests/lib/test.h"
 
 #include <signal.h>
@@ -283,7 +284,9 @@ static void set_up(void)
         key[i] = (uint8_t)i;
     }
     dkv_test_write("local.key", key, sizeof(key), 0600);
-    const int len = snprintf(text, sizeof(text), "state-dir: %s/state\nvault:\n  store: sqlite:%s/vault.db\nproviders:\n  local:\n    key-source: file:%s/local.key\n",
+    const int len = snprintf(text, sizeof(text),
+                             "state-dir: %s/state\nvault:\n  store: sqlite:%s/vault.db\n"
+                             "providers:\n  local:\n    key-source: file:%s/local.key\n",
                              dkv_test_dir(), dkv_test_dir(), dkv_test_dir());
     static char path[4096];
     snprintf(path, sizeof(path), "%s", dkv_test_write("dekvault.conf", text, (size_t)len, 0600));

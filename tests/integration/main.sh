@@ -11,9 +11,14 @@ uuid='^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$'
 # ---- The program ----
 run_expect 0 "--version" dekvault --version
 says "... names itself" "dekvault 0"
+run_expect 0 "--version --json" dekvault --version --json
+json "... is an object" '.version | startswith("0.")'
+run_expect 0 "--json --help" dekvault --json --help
 run_expect 0 "--help" dekvault --help
+says "... says which exit code is for later" "Reserved"
+says "... says what a refused question gives" "cancelled"
 says "... lists a command" "key create"
-says "... says that an argument is visible to others" "As an argument other users"
+check "... says that an argument is visible to others" grep -q "As an argument other users" <<<"$(tr -s ' \n' ' ' <<<"$out")"
 run_expect 0 "a group's --help" dekvault key --help
 run_expect 0 "a command's --help" dekvault key create --help
 says "... shows its options" "--material-file"
@@ -32,6 +37,10 @@ run_expect 2 "an option twice" dekvault key list --provider a --provider b
 run_expect 2 "a value for a switch" dekvault key list --json=yes
 run_expect 2 "too few arguments" dekvault key show
 run_expect 2 "too many arguments" dekvault key show a b
+run_expect 2 "an argument for a command that has none" dekvault vault init extra
+check "... is told without a space at the end" grep -q 'dekvault vault init$' <<<"$err"
+run_expect 2 "a provider file of no name" dekvault --config "" key list
+says "... is told" "--config is empty"
 run_expect 2 "a short option" dekvault -h
 run_expect 2 "an error as JSON" dekvault --json key crate
 error_json "... has class, message, provider, key and native" \
@@ -57,7 +66,27 @@ check "a command of one word is completed" test "$(completed encrypt --al)" = --
 run_expect 0 "config check" dekvault config check
 run_expect 0 "config check --json" dekvault config check --json
 json "... ok and no faults" '.ok == true and ([.faults[] | select(.warning | not)] | length == 0)'
+conf empty </dev/null
+run_expect 0 "config check of an empty file" dekvault --config "$conf" config check
+says "... says that it names nothing" "no provider and no vault"
+says "... counts the warning" "ok, with 1 warning"
+run_expect 3 "key list with an empty file" dekvault --config "$conf" key list
+says "... says what to set" "vault.store"
+for verb in list check; do
+    run_expect 0 "provider $verb with an empty file" dekvault --config "$conf" provider "$verb" --json
+    check "... prints nothing" test -z "$out"
+    check "... and says so" test -n "$err"
+done
+conf_token audited prod 'cmk: pkcs11:object=cmk-1'
+printf 'audit:\n  to: file:%s/nowhere/audit.log\n' "$work" >>"$conf"
+run dekvault --config "$conf" vault init
+says "an audit file in no folder: says what to make" "make the folder"
+sed -i "s|sqlite:.*|sqlite:$work/nowhere/vault.db|; /^audit/,\$d" "$conf"
+run_expect 3 "a vault in no folder" dekvault --config "$conf" vault init
+says "... says what to make" "mkdir"
+conf=$DEKVAULT_CONF
 run_expect 0 "config explain" dekvault config explain
+check "... is wrapped" test "$(wc -L <<<"$out")" -le 100
 says "... explains a provider's setting" "providers.pkcs11.pin-source"
 run_expect 0 "config explain SETTING --json" dekvault config explain vault.store --json
 json "... with its keys" '.setting == "vault.store" and has("type") and has("required") and has("default") and has("help")'
@@ -183,6 +212,8 @@ run_in_expect 7 "key import of a document that is none" '{"_id": 5}' "$dekvault"
 run_in_expect 1 "key import of several faults" $'{"_id": 5}\nnonsense' "$dekvault" key import --json
 json "... says each" '[.refused[].class] == ["rejected_ciphertext", "invalid"]'
 run_expect 3 "key import of no file" dekvault key import "$work/none"
+run_expect 2 "key import of a folder" dekvault key import "$work"
+says "... says so" "folder"
 
 # ---- encrypt, decrypt ----
 round() { # WHAT VALUE CANONICAL [OPTION...]
@@ -224,14 +255,63 @@ run_expect 2 "encrypt with no such algorithm" dekvault encrypt "$id" 5 --algorit
 run_expect 2 "decrypt what isn't subtype 6" dekvault decrypt '{"$binary":{"base64":"AAAA","subType":"00"}}'
 run_expect 2 "decrypt a number" dekvault decrypt 5
 
+# What would come out changed goes in nowhere.
+while read -r value; do
+    run_expect 2 "encrypt $value" dekvault encrypt "$id" "$value"
+    says "... names the place and what to write" "byte "
+    run_expect 2 "encrypt it inside another value" dekvault encrypt "$id" "[{\"a\":$value}]"
+done <<'VALUES'
+18446744073709551616
+99999999999999999999
+1e400
+{"$timestamp":{"t":4294967296,"i":1}}
+{"$numberDecimal":"abc"}
+{"$numberDouble":"1.5x"}
+{"$numberInt":"2147483648"}
+{"$numberLong":"9223372036854775808"}
+{"$numberInt":"0x10"}
+{"$binary":{"base64":"AAEC","subType":"fff"}}
+{"$binary":{"base64":"AAE","subType":"00"}}
+{"$regularExpression":{"pattern":"a","options":"zzi"}}
+{"$oid":"0123"}
+{"$date":"2026-02-31T12:00:00Z"}
+{"$nothing":1}
+{"a":1,"a":2}
+{"a\u0000b":1}
+"\ud83d"
+VALUES
+run_in_expect 2 "key import of a document that BSON can't carry" '{"_id":{"$binary":{"base64":"AAEC","subType":"fff"}}}' "$dekvault" key import --json
+json "... names the place" '.refused[0] | .class == "invalid" and (.message | startswith("byte 8:"))'
+
 # ---- Output that can't be written ----
 run bash -c '"$1" key list >/dev/full' - "$dekvault"
 check "a full disk at standard output is an error" test "$code" = 1
 says "... and is told" "standard output"
+run bash -c '"$1" key create pkcs11:prod --name unseen >/dev/full' - "$dekvault"
+check "key create to a full disk is an error" test "$code" = 1
+run_in_expect 0 "... but the key is there" "" "$dekvault" key show unseen --json
+unseen=$(jq -r '._id."$binary".base64' <<<"$out" | base64 -d | od -An -tx1 | tr -d ' \n')
+run bash -c '"$1" key add-name unseen unseen-2 --json >/dev/full' - "$dekvault"
+error_json "key add-name to a full disk says what was done, to which key" \
+    ".error | .class == \"resource\" and (.key | gsub(\"-\"; \"\") == \"$unseen\") and (.message | test(\"was given an alt name\"))"
+run bash -c '"$1" key remove-name unseen unseen-2 --json >/dev/full' - "$dekvault"
+error_json "... remove-name" '.error.message | test("lost an alt name")'
+run bash -c '"$1" key remove-name unseen unseen-2 --json >/dev/full' - "$dekvault"
+error_json "... and nothing was done" '.error.message | test("alt name") | not'
+run bash -c '"$1" key delete unseen --yes --json >/dev/full' - "$dekvault"
+error_json "... delete" '.error.message | test("was deleted")'
+run bash -c '"$1" key import --json >/dev/full <<<"$2"' - "$dekvault" "$(grep -F "$(dekvault key show "$id2" --json)" <<<"$documents")"
+error_json "... import of what was there" '.error.message | test("inserted") | not'
+run bash -c '"$1" key create pkcs11:prod --name unseen >/dev/full' - "$dekvault"
+says "key create to a full disk names the key" "was created"
+run_expect 0 "... which can be deleted" dekvault key delete "$(grep -Eo '[0-9a-f-]{36}' <<<"$err" | head -n 1)" --yes
 run bash -c '"$1" key list --json >&-' - "$dekvault"
 check "a closed standard output is an error" test "$code" = 1
-run bash -c '"$1" key list --json | true; exit "${PIPESTATUS[0]}"' - "$dekvault"
-check "a reader that went away is an error or nothing, no signal" test "$code" -le 1
+for form in --quiet --json; do
+    # shellcheck disable=SC2016
+    run bash -c '{ sleep 0.2; "$1" key list "$2"; echo "exit $?" >&2; } | true' - "$dekvault" "$form"
+    check "a reader that went away ends key list $form with exit 1 and no word" test "$err" = "exit 1"
+done
 
 # ---- A terminal ----
 if command -v script >/dev/null; then
@@ -243,12 +323,19 @@ if command -v script >/dev/null; then
         out=$(tr -d '\r' <"$work/.out") err=''
     }
     answered wrong
-    check "key delete on a terminal, answered wrong, refuses" test "$code" != 0
+    check "key delete on a terminal, answered wrong, refuses" test "$code" = 5
     run_expect 0 "... and the key is still there" dekvault key show doomed
     answered "${doomed:0:8}"
     check "key delete on a terminal, answered right, deletes" test "$code" = 0
     run_expect 3 "... and the key is gone" dekvault key show doomed
+    long=$(printf 'long-%0100d' 1)
+    run_expect 0 "a key with a long name" dekvault key create pkcs11:prod --name "$long"
+    run_expect 0 "... listed to a pipe" dekvault key list --name-prefix long-
+    says "... whole" "$long"
+    script -qec "stty cols 140; $dekvault key list --name-prefix long-" /dev/null </dev/null >"$work/.out" 2>&1
+    check "... listed to a terminal, fits its lines" grep -q '\.\.\.' "$work/.out"
+    check "... in 140 columns" test "$(tr -d '\r' <"$work/.out" | sed 's/\x1b\[[0-9]*m//g' | wc -L)" -le 140
 else
-    skip 5 "script(1) isn't installed"
+    skip 10 "script(1) isn't installed"
 fi
 done_testing

@@ -105,6 +105,37 @@ memory:
   limit-kib: many
 CONF
 
+# ---- Files that this machine lacks or that others may change: told, and no fault of the file ----
+warned_of() { # WHAT TEXT...: the file is in $conf
+    run_expect 0 "$1: config check" dekvault --config "$conf" config check
+    shift
+    local text
+    for text in "$@"; do
+        says "... warns: $text" "$text"
+    done
+}
+conf_local no-key && rm "$work/no-key/local.key"
+warned_of "a key file that isn't there" "warning: providers.local.key-source" "$work/no-key/local.key"
+conf_local open-key && chmod 644 "$work/open-key/local.key"
+warned_of "a key file that others may read" "warning: providers.local.key-source" "chmod go="
+cp "$module" "$work/others.so" && chmod 666 "$work/others.so"
+(umask 022 && echo 135790 >"$work/open.pin")
+conf warned <<CONF
+providers:
+  pkcs11:a:
+    module: $work/nowhere.so
+    token: pkcs11:token=a;serial=1
+    pin-source: file:$work/nowhere.pin
+  pkcs11:b:
+    module: $work/others.so
+    token: pkcs11:token=b;serial=1
+    pin-source: file:$work/open.pin
+CONF
+warned_of "modules and PIN files that can't be used" ":3: warning: providers.pkcs11:a.module" ":5: warning: providers.pkcs11:a.pin-source" \
+    ":7: warning: providers.pkcs11:b.module" "chmod go-w" ":9: warning: providers.pkcs11:b.pin-source" "chmod go="
+[[ $out != *135790* && $err != *135790* ]]
+report $? "... without reading the PIN"
+
 # ---- Secret files and plug-ins ----
 conf_local readable && chmod 644 "$work/readable/local.key"
 run_expect 2 "a key file that others may read" dekvault --config "$conf" provider check
@@ -151,7 +182,7 @@ done
 run_expect 2 "key material of no bytes" dekvault key create local --material-file "$work/material"
 head -c 96 /dev/urandom >"$work/material" && chmod 644 "$work/material"
 run_expect 2 "key material that others may read" dekvault key create local --material-file "$work/material"
-run_expect 2 "key material that isn't there" dekvault key create local --material-file "$work/none"
+run_expect 3 "key material that isn't there" dekvault key create local --material-file "$work/none"
 
 # ---- Documents and payloads that were tampered with ----
 run dekvault key show "$id" --json
@@ -241,9 +272,16 @@ if command -v sqlite3 >/dev/null; then
     run_expect 7 "... key list --json" dekvault key list --json
     json "... lists the others" '._id."$binary".subType == "04"'
     run_expect 7 "... key show --json" dekvault key show "$foreign_id" --json
-    check "... taken out again" sqlite3 "$work/good/vault.db" "DELETE FROM keys WHERE id = x'000102030405460788090a0b0c0d0e0f'"
+    lie="UPDATE keys SET document = (SELECT document FROM keys ORDER BY id DESC) WHERE id = x'000102030405460788090a0b0c0d0e0f'"
+    check "the document of another key" sqlite3 "$work/good/vault.db" "$lie"
+    run_expect 7 "... key list" dekvault key list
+    says "... names the row" "$foreign_id"
+    says "... lists the others" "$id"
+    run_expect 0 "... vault info" dekvault vault info
+    run_expect 0 "... is deleted" dekvault key delete "$foreign_id" --yes
+    run_expect 0 "... and the list is sound again" dekvault key list
 else
-    skip 13 "sqlite3 isn't installed"
+    skip 19 "sqlite3 isn't installed"
 fi
 
 # ---- Pinned names ----
@@ -351,6 +389,16 @@ rm -f "$work/spy"
 run_expect 5 "a token that isn't there" dekvault --config "$conf" cmk list
 [ "$(spied C_Login)" = 0 ]
 report $? "... and no login anywhere"
+conf_token missing-cmk one 'cmk: pkcs11:object=loose' 'cmks: [pkcs11:object=nobody]'
+sed -i '/cmk: /d' "$conf"
+run_expect 3 "a CMK of cmks that isn't in the token: provider check" dekvault --config "$conf" provider check
+says "... is named" "pkcs11:object=nobody"
+conf_token fd one && sed -i 's|file:.*/one.pin|fd:9|' "$conf"
+run_expect 2 "a descriptor that isn't open" dekvault --config "$conf" cmk list
+says "... is named" "fd:9 isn't open"
+without_conf() { SOFTHSM2_CONF=$work/nowhere.conf "$dekvault" "$@"; }
+run without_conf --config "$one" cmk list
+says "a module whose own configuration is missing says so" "SOFTHSM2_CONF"
 conf_token gone one && sed -i "s|module: .*|module: $work/none.so|" "$conf"
 run dekvault --config "$conf" cmk list
 check "a module that isn't there" test "$code" = 2 -o "$code" = 3 -o "$code" = 5
@@ -384,6 +432,7 @@ run_expect 0 "... which then logs in" dekvault --config "$guarded" token login p
 run_expect 0 "... and all is well" dekvault --config "$guarded" cmk list
 (umask 077 && echo 000000 >"$work/guarded.pin")
 run_expect 6 "token login --once with a wrong PIN" dekvault --config "$guarded" token login pkcs11:guarded --once
+says "... says that a corrected PIN needs the same" "correct the PIN, then run that"
 ! grep -rq -e 246813579 -e 000000 "$work/guarded"
 report $? "no PIN is in the state folder"
 done_testing

@@ -77,8 +77,9 @@ enum dkv_rc dkv_test_insert(struct dkv_store *into, const struct dkv_key_shape *
     return into->ops->insert(into, dkv_span_buf(&document), NULL, err);
 }
 
-static enum dkv_rc keep_document(void *arg, struct dkv_span document, struct dkv_error *err)
+static enum dkv_rc keep_document(void *arg, const struct dkv_uuid *id, struct dkv_span document, struct dkv_error *err)
 {
+    (void)id;
     return dkv_buf_append(arg, document, err);
 }
 
@@ -128,14 +129,14 @@ struct visited {
     enum dkv_rc answer; /* given from the third on */
 };
 
-static enum dkv_rc note_visit(void *arg, struct dkv_span document, struct dkv_error *err)
+static enum dkv_rc note_visit(void *arg, const struct dkv_uuid *id, struct dkv_span document, struct dkv_error *err)
 {
     struct visited *visited = arg;
-    struct dkv_uuid id = {0};
-    if (!dkv_document_peek_id(document, &id) || visited->n >= sizeof(visited->ids)) {
+    struct dkv_uuid own = {0};
+    if (!dkv_document_peek_id(document, &own) || !dkv_uuid_equal(&own, id) || visited->n >= sizeof(visited->ids)) {
         return dkv_fail(err, DKV_E_INTERNAL, "not a key document, or too many");
     }
-    visited->ids[visited->n++] = id.bytes[0];
+    visited->ids[visited->n++] = id->bytes[0];
     return visited->n >= 3 && visited->answer != DKV_OK ? dkv_fail(err, visited->answer, "enough") : DKV_OK;
 }
 
@@ -220,7 +221,7 @@ static void a_taken_name_is_a_clash_of_names_and_leaves_nothing(void)
     ASSERT_RC(DKV_E_CONFLICT, store->ops->insert(store, dkv_span_buf(&document), &clash, &err));
 
     CU_ASSERT_EQUAL(clash, DKV_CLASH_NAME);
-    ASSERT_SAYS("'one'");
+    ASSERT_SAYS("\"one\"");
     ASSERT_RC(DKV_E_NOT_FOUND, dkv_test_get(store, 'b', &none, &err));
     ASSERT_RC(DKV_E_NOT_FOUND, store->ops->get_by_alt_name(store, "new", &none, &err));
     CU_ASSERT_EQUAL(none.len, 0);
@@ -446,15 +447,14 @@ static void a_visitor_that_says_no_ends_the_listing(void)
 }
 
 /* Renames, reads and deletes what it is shown. */
-static enum dkv_rc change_visited(void *arg, struct dkv_span document, struct dkv_error *err)
+static enum dkv_rc change_visited(void *arg, const struct dkv_uuid *id, struct dkv_span document, struct dkv_error *err)
 {
     size_t *n = arg;
-    struct dkv_uuid id = {0};
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf again = {0};
-    CU_ASSERT(dkv_document_peek_id(document, &id));
-    DKV_TRY(store->ops->add_alt_name(store, &id, "seen", NULL, err));
-    DKV_TRY(dkv_test_get(store, id.bytes[0], &again, err));
-    DKV_TRY(store->ops->remove(store, &id, dkv_span_buf(&again), err));
+    CU_ASSERT(document.len > 0);
+    DKV_TRY(store->ops->add_alt_name(store, id, "seen", NULL, err));
+    DKV_TRY(dkv_test_get(store, id->bytes[0], &again, err));
+    DKV_TRY(store->ops->remove(store, id, dkv_span_buf(&again), err));
     ++*n;
     return DKV_OK;
 }
@@ -685,6 +685,123 @@ static void removal_may_insist_on_the_document(void)
     finish();
 }
 
+/* ---- What somebody else put there ---- */
+
+/* Three keys; then under 'a' the document of 'b', and no document under 'c'. */
+static void start_damaged(struct dkv_buf *ret_b)
+{
+    struct dkv_error err = {0};
+    const struct dkv_uuid a = dkv_test_id('a'), c = dkv_test_id('c');
+    start();
+    add(&(struct dkv_key_shape){.id = 'a', .names = {"one"}});
+    add(&(struct dkv_key_shape){.id = 'b', .names = {"two"}});
+    add(&(struct dkv_key_shape){.id = 'c', .names = {"three"}});
+    ASSERT_OK(dkv_test_get(store, 'b', ret_b, &err));
+    factory->plant(store, &a, dkv_span_buf(ret_b));
+    factory->plant(store, &c, dkv_span_str("no BSON"));
+}
+
+static enum dkv_rc write_row(void *arg, const struct dkv_uuid *id, struct dkv_span document, struct dkv_error *err)
+{
+    DKV_TRY(dkv_buf_printf(arg, err, "%c=", id->bytes[0]));
+    DKV_TRY(dkv_buf_append(arg, document, err));
+    return dkv_buf_append_str(arg, ";", err);
+}
+
+static void rows_are_given_as_they_are_for_the_caller_to_judge(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_buf b = {0}, expected = {0}, listed = {0}, got = {0};
+    const struct dkv_uuid ids[] = {dkv_test_id('a'), dkv_test_id('b'), dkv_test_id('c')};
+    start_damaged(&b);
+    const struct dkv_span bytes[] = {dkv_span_buf(&b), dkv_span_buf(&b), dkv_span_str("no BSON")};
+    for (size_t i = 0; i < DKV_COUNT(ids); i++) {
+        ASSERT_OK(write_row(&expected, &ids[i], bytes[i], &err));
+    }
+
+    ASSERT_OK(store->ops->list(store, NULL, NULL, 0, write_row, &listed, &err));
+    ASSERT_OK(store->ops->get_many(store, ids, DKV_COUNT(ids), write_row, &got, &err));
+
+    CU_ASSERT(dkv_span_equal(dkv_span_buf(&listed), dkv_span_buf(&expected)));
+    CU_ASSERT(dkv_span_equal(dkv_span_buf(&got), dkv_span_buf(&expected)));
+    dkv_buf_done(&b);
+    dkv_buf_done(&expected);
+    dkv_buf_done(&listed);
+    dkv_buf_done(&got);
+    finish();
+}
+
+static void bytes_longer_than_any_document_are_given_as_none(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_buf listed = {0}, got = {0};
+    const struct dkv_uuid id = dkv_test_id('a');
+    uint8_t *longest = dkv_calloc(1, DKV_DOCUMENT_MAX + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(longest);
+    start();
+    add(&(struct dkv_key_shape){.id = 'a'});
+    factory->plant(store, &id, dkv_span(longest, DKV_DOCUMENT_MAX + 1));
+
+    ASSERT_OK(store->ops->list(store, NULL, NULL, 0, write_row, &listed, &err));
+    ASSERT_OK(store->ops->get_many(store, &id, 1, write_row, &got, &err));
+
+    CU_ASSERT(dkv_span_equal(dkv_span_buf(&listed), dkv_span_str("a=;")));
+    CU_ASSERT(dkv_span_equal(dkv_span_buf(&got), dkv_span_str("a=;")));
+    ASSERT_OK(store->ops->remove(store, &id, dkv_span(NULL, 0), &err));
+    dkv_free(longest);
+    dkv_buf_done(&listed);
+    dkv_buf_done(&got);
+    finish();
+}
+
+static void what_is_no_document_of_its_id_is_not_changed(void)
+{
+    static const uint8_t damaged[] = {'a', 'c'};
+    struct dkv_error err = {0};
+    struct dkv_buf b = {0}, none = {0}, left = {0};
+    const struct dkv_span any = dkv_span_str("wrapped bytes");
+    start_damaged(&b);
+
+    for (size_t i = 0; i < DKV_COUNT(damaged); i++) {
+        const struct dkv_uuid id = dkv_test_id(damaged[i]);
+        ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->set_status(store, &id, 1, NULL, &err));
+        CU_ASSERT_EQUAL(strtol(err.key, NULL, 16), id.bytes[0] * 0x1010101L);
+        ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->add_alt_name(store, &id, "new", NULL, &err));
+        ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->remove_alt_name(store, &id, "one", NULL, &err));
+        ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->replace_material(store, &id, any, any, any, any, &err));
+    }
+
+    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->get_by_alt_name(store, "one", &none, &err));
+    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->get_by_alt_name(store, "three", &none, &err));
+    CU_ASSERT_EQUAL(none.len, 0);
+    ASSERT_OK(dkv_test_get(store, 'b', &left, &err));
+    CU_ASSERT(dkv_span_equal(dkv_span_buf(&left), dkv_span_buf(&b)));
+    dkv_buf_done(&left);
+    dkv_buf_done(&b);
+    finish();
+}
+
+static void what_is_no_document_of_its_id_can_be_removed(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_buf b = {0};
+    struct visited visited = {0};
+    const struct dkv_uuid a = dkv_test_id('a'), c = dkv_test_id('c');
+    start_damaged(&b);
+
+    ASSERT_RC(DKV_E_CONFLICT, store->ops->remove(store, &a, dkv_span_str("no BSON"), &err));
+    ASSERT_OK(store->ops->remove(store, &a, dkv_span_buf(&b), &err));
+    ASSERT_OK(store->ops->remove(store, &c, dkv_span(NULL, 0), &err));
+
+    ASSERT_OK(store->ops->list(store, NULL, NULL, 0, note_visit, &visited, &err));
+    assert_visited(&visited, "b");
+    add(&(struct dkv_key_shape){.id = 'd', .names = {"one", "three"}}); /* the names are free */
+    dkv_buf_done(&b);
+    finish();
+}
+
+/* ---- State ---- */
+
 static void state_changes_only_from_what_is_expected(void)
 {
     struct dkv_error err = {0};
@@ -825,6 +942,10 @@ static const struct dkv_test contract[] = {
     DKV_TEST(the_field_goes_with_its_last_name),
     DKV_TEST(a_rename_leaves_every_other_byte),
     DKV_TEST(removal_may_insist_on_the_document),
+    DKV_TEST(rows_are_given_as_they_are_for_the_caller_to_judge),
+    DKV_TEST(bytes_longer_than_any_document_are_given_as_none),
+    DKV_TEST(what_is_no_document_of_its_id_is_not_changed),
+    DKV_TEST(what_is_no_document_of_its_id_can_be_removed),
     DKV_TEST(state_changes_only_from_what_is_expected),
     DKV_TEST(the_index_of_names_is_there_and_may_be_ensured_again),
     DKV_TEST(threads_share_a_store),

@@ -12,6 +12,8 @@ struct dkv_store_factory {
     enum dkv_rc (*fresh)(struct dkv_store **ret, struct dkv_error *err);
     /* Another connection to the one that fresh() gave last, also from a child process. */
     enum dkv_rc (*again)(struct dkv_store **ret, struct dkv_error *err);
+    /* As somebody else who writes the store, without our rules: put these bytes in the place of a stored document. */
+    void (*plant)(struct dkv_store *store, const struct dkv_uuid *id, struct dkv_span bytes);
 };
 
 int dkv_store_contract_main(int argc, char **argv, const struct dkv_store_factory *factory, const struct dkv_test *own,

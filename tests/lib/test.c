@@ -105,10 +105,20 @@ static bool run_one(const struct dkv_test *test)
     return !failed;
 }
 
+/* A shell ignores some signals for what it starts in the background, and so would the tests. */
+static void reset_signals(void)
+{
+    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    for (size_t i = 0; i < DKV_COUNT(numbers); i++) {
+        (void)signal(numbers[i], SIG_DFL);
+    }
+}
+
 int dkv_test_main(int argc, char **argv, const struct dkv_test *tests, size_t n)
 {
     const char *only = argc > 1 ? argv[1] : "";
     bool all_ok = true;
+    reset_signals();
     setvbuf(stdout, NULL, _IOLBF, 0);
     make_dir(argv[0]);
     printf("1..%zu\n", n);

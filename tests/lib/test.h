@@ -49,16 +49,18 @@ const char *dkv_test_write(const char *name, const void *contents, size_t len, u
 /* The error's words hold this text. */
 #define ASSERT_SAYS(text)                                                                 \
     do {                                                                                  \
-        if (strstr(err.message, (text)) == NULL) {                                        \
-            dkv_test_diagnose(__FILE__, __LINE__, "says: " text, err.rc, &err);           \
+        const char *dkv_test_text_ = (text);                                              \
+        const bool dkv_test_says_ = strstr(err.message, dkv_test_text_) != NULL;          \
+        if (!dkv_test_says_) {                                                            \
+            dkv_test_diagnose(__FILE__, __LINE__, dkv_test_text_, err.rc, &err);          \
         }                                                                                 \
-        CU_ASSERT_PTR_NOT_NULL_FATAL(strstr(err.message, (text)));                        \
+        CU_ASSERT_TRUE_FATAL(dkv_test_says_);                                             \
     } while (0)
 
 void dkv_test_diagnose(const char *file, int line, const char *what, enum dkv_rc rc, const struct dkv_error *err);
 
-/* dkv_test_each_alloc_fails: run body with the 1st, 2nd, 3rd ... allocation of base/mem.h failing until it succeeds; each failure must
- * be DKV_E_RESOURCE. Returns how many failed. */
+/* dkv_test_each_alloc_fails: run body with the 1st, 2nd, 3rd ... allocation of base/mem.h failing until it succeeds;
+ * each failure must be DKV_E_RESOURCE. Returns how many failed. */
 size_t dkv_test_each_alloc_fails(enum dkv_rc (*body)(void *arg, struct dkv_error *err), void *arg);
 
 #endif

@@ -376,6 +376,20 @@ static void a_rotated_or_removed_file_is_opened_anew(void)
     dkv_audit_close(audit);
 }
 
+static void a_file_with_a_second_name_is_refused(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_audit *audit = NULL;
+    name_file();
+    const struct dkv_audit_settings settings = {.to = target};
+    dkv_test_write("vault-to-be-hit", "precious", 8, 0600);
+    CU_ASSERT_EQUAL_FATAL(link(dkv_test_path("vault-to-be-hit"), path), 0);
+
+    ASSERT_RC(DKV_E_CONFIG, dkv_audit_open(&settings, &audit, &err));
+
+    ASSERT_SAYS("second name");
+}
+
 static void a_file_that_others_may_write_is_refused(void)
 {
     static const unsigned modes[] = {0620, 0602, 0666};
@@ -595,6 +609,7 @@ int main(int argc, char **argv)
         DKV_TEST(a_forked_child_starts_a_chain_of_its_own),
         DKV_TEST(processes_append_whole_lines),
         DKV_TEST(a_rotated_or_removed_file_is_opened_anew),
+        DKV_TEST(a_file_with_a_second_name_is_refused),
         DKV_TEST(a_file_that_others_may_write_is_refused),
         DKV_TEST(what_is_no_file_is_refused),
         DKV_TEST(no_audit_records_nothing_unless_it_is_required),

@@ -311,6 +311,84 @@ static void columns_are_aligned_by_characters(void)
     dkv_buf_done(&out.pending);
 }
 
+static void columns_are_aligned_as_a_terminal_shows_them(void)
+{
+    static const struct dkv_column columns[] = {{"A", 0}, {"B", 0}};
+    struct dkv_error err = {0};
+    struct dkv_output out = {.fd = -1, .quiet = true};
+    DKV_CLEANUP(dkv_table_done) struct dkv_table table = {0};
+
+    ASSERT_OK(dkv_table_begin(&table, &out, columns, 2, &err));
+    ASSERT_OK(dkv_table_row(&table, (const struct dkv_cell[]){{"\xe9\x8d\xb5\xe3\x83\xbc", DKV_PLAIN},
+                                                              {"x", DKV_PLAIN}}, &err)); /* two wide ones */
+    ASSERT_OK(dkv_table_row(&table, (const struct dkv_cell[]){{"e\xcc\x81" "abc", DKV_PLAIN}, /* e, acute */
+                                                              {"\xf0\x9f\x98\x80", DKV_PLAIN}}, &err));
+    ASSERT_OK(dkv_table_row(&table, (const struct dkv_cell[]){{"a\tb\n", DKV_PLAIN}, {"x", DKV_PLAIN}}, &err));
+    ASSERT_OK(dkv_table_end(&table, &err));
+
+    CU_ASSERT_STRING_EQUAL(dkv_buf_text(&out.pending), "\xe9\x8d\xb5\xe3\x83\xbc  x\n"
+                                                       "e\xcc\x81" "abc  \xf0\x9f\x98\x80\n"
+                                                       "a?b?  x\n");
+    dkv_buf_done(&out.pending);
+}
+
+static void text_has_the_width_that_a_terminal_gives_it(void)
+{
+    size_t width = 0;
+    CU_ASSERT_EQUAL(dkv_text_width(dkv_span_str("")), 0);
+    CU_ASSERT_EQUAL(dkv_text_width(dkv_span_str("abc")), 3);
+    CU_ASSERT_EQUAL(dkv_text_width(dkv_span_str("\xc3\xbc")), 1);
+    CU_ASSERT_EQUAL(dkv_text_width(dkv_span_str("\xe9\x8d\xb5")), 2);
+    CU_ASSERT_EQUAL(dkv_text_width(dkv_span_str("u\xcc\x88")), 1);
+    CU_ASSERT_EQUAL(dkv_text_width(dkv_span_str("\xef\xbc\xa1\xed\x9e\xa3\xf0\x9f\x98\x80")), 6);
+    CU_ASSERT_EQUAL(dkv_text_fits(dkv_span_str("a\xe9\x8d\xb5z"), 2, &width), 1); /* no half of a character */
+    CU_ASSERT_EQUAL(width, 1);
+    CU_ASSERT_EQUAL(dkv_text_fits(dkv_span_str("a\xe9\x8d\xb5z"), 3, &width), 4);
+}
+
+/* The table of one long cell, on a terminal of that width. */
+static void print_long(size_t terminal_width, bool whole, struct dkv_output *out)
+{
+    static const struct dkv_column columns[] = {{"A", 4}, {"B", 0}};
+    struct dkv_error err = {0};
+    DKV_CLEANUP(dkv_table_done) struct dkv_table table = {.whole = whole};
+    out->terminal_width = terminal_width;
+    out->pending.len = 0;
+    ASSERT_OK(dkv_table_begin(&table, out, columns, 2, &err));
+    ASSERT_OK(dkv_table_row(&table, (const struct dkv_cell[]){{"a", DKV_PLAIN},
+                                                              {"0123456789012345678901234567890", DKV_PLAIN}}, &err));
+    ASSERT_OK(dkv_table_end(&table, &err));
+}
+
+static void the_last_column_is_shortened_on_a_terminal_alone(void)
+{
+    struct dkv_output out = {.fd = -1, .quiet = true};
+    print_long(0, false, &out);
+    CU_ASSERT_STRING_EQUAL(dkv_buf_text(&out.pending), "a     0123456789012345678901234567890\n");
+    print_long(37, false, &out);
+    CU_ASSERT_STRING_EQUAL(dkv_buf_text(&out.pending), "a     0123456789012345678901234567890\n");
+    print_long(36, false, &out);
+    CU_ASSERT_STRING_EQUAL(dkv_buf_text(&out.pending), "a     012345678901234567890123456...\n");
+    print_long(10, false, &out); /* something must be seen */
+    CU_ASSERT_STRING_EQUAL(dkv_buf_text(&out.pending), "a     01234567890123456...\n");
+    print_long(10, true, &out);
+    CU_ASSERT_STRING_EQUAL(dkv_buf_text(&out.pending), "a     0123456789012345678901234567890\n");
+    dkv_buf_done(&out.pending);
+}
+
+static void prose_is_wrapped_at_the_terminals_width(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_output out = {.fd = -1, .terminal_width = 40};
+    ASSERT_OK(dkv_out_wrapped(&out, "one two three four five six seven eight nine", 4, 4, &err));
+    CU_ASSERT_STRING_EQUAL(dkv_buf_text(&out.pending), "one two three four five six seven\n    eight nine\n");
+    out.pending.len = 0;
+    out.terminal_width = 0;
+    ASSERT_OK(dkv_out_wrapped(&out, "one two three four five six seven eight nine", 4, 4, &err));
+    CU_ASSERT_STRING_EQUAL(dkv_buf_text(&out.pending), "one two three four five six seven eight nine\n");
+    dkv_buf_done(&out.pending);
+}
+
 static void a_table_of_fixed_widths_keeps_nothing(void)
 {
     static const struct dkv_column columns[] = {{"A", 3}, {"B", 0}};
@@ -354,6 +432,10 @@ static const struct dkv_test tests[] = {
     DKV_TEST(a_line_that_is_too_long_is_passed_over),
     DKV_TEST(input_has_a_bound),
     DKV_TEST(columns_are_aligned_by_characters),
+    DKV_TEST(columns_are_aligned_as_a_terminal_shows_them),
+    DKV_TEST(text_has_the_width_that_a_terminal_gives_it),
+    DKV_TEST(the_last_column_is_shortened_on_a_terminal_alone),
+    DKV_TEST(prose_is_wrapped_at_the_terminals_width),
     DKV_TEST(a_table_of_fixed_widths_keeps_nothing),
     DKV_TEST(output_that_cant_be_written_is_an_error),
 };

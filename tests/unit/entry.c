@@ -2,11 +2,13 @@
 /* Entries of `providers`: which table an id means, and what its settings may be. */
 #include "providers/entry.h"
 
+#include <limits.h>
+
 #include "base/mem.h"
 #include "providers/local/local.h"
 #include "tests/unit/plugins/plugins.h"
 
-#define KEY_SOURCE "    key-source: file:/etc/dekvault/local.key\n"
+#define KEY_SOURCE "    key-source: file:$KEY\n" /* a file that can be had: expand */
 
 static struct dkv_node *root;
 static struct dkv_provider_entry *entry;
@@ -21,15 +23,31 @@ static void clear(void)
     root = NULL;
 }
 
+/* $KEY becomes a secret file and $MODULE a file that could be loaded, both there. */
+static void expand(const char *text, char *ret, size_t capacity)
+{
+    const char *key = dkv_test_write("local.key", "", 0, 0600);
+    const char *module = dkv_test_write("module.so", "", 0, 0644);
+    size_t at = 0;
+    while (*text != '\0' && at < capacity - PATH_MAX) {
+        const bool is_key = strncmp(text, "$KEY", 4) == 0, is_module = strncmp(text, "$MODULE", 7) == 0;
+        at += (size_t)snprintf(ret + at, capacity - at, "%.*s", is_key || is_module ? PATH_MAX : 1,
+                               is_key ? key : is_module ? module : text);
+        text += is_key ? 4 : is_module ? 7 : 1;
+    }
+    CU_ASSERT_EQUAL_FATAL(*text, '\0');
+}
+
 /* The first entry of a provider file's text, which begins below `providers:` (line 1). */
 static void read_entry(const char *below)
 {
     struct dkv_error err = {0};
-    char text[8192];
+    static char text[16384], expanded[32768];
     unsigned line = 0;
     clear();
     snprintf(text, sizeof(text), "providers:\n%s", below);
-    ASSERT_OK(dkv_yaml_parse(dkv_span_str(text), "test.conf", &root, &line, &err));
+    expand(text, expanded, sizeof(expanded));
+    ASSERT_OK(dkv_yaml_parse(dkv_span_str(expanded), "test.conf", &root, &line, &err));
     ASSERT_OK(dkv_provider_entry_read(root->first->first, "test.conf", &entry, &faults, &err));
 }
 
@@ -155,7 +173,7 @@ static void a_local_entry_has_its_settings_and_the_defaults(void)
     CU_ASSERT_EQUAL(entry->settings.timeout_ms, 10000);
     CU_ASSERT_EQUAL(entry->settings.parallel, 4);
     CU_ASSERT_FALSE(entry->settings.allow_group_read);
-    CU_ASSERT_STRING_EQUAL(entry->settings.values[0].text, "file:/etc/dekvault/local.key");
+    CU_ASSERT_STRING_EQUAL(entry->settings.values[0].text + 5, dkv_test_path("local.key"));
     CU_ASSERT_EQUAL(entry->settings.values[0].line, 3);
 }
 
@@ -207,10 +225,10 @@ static void an_entry_that_is_no_group_is_a_fault(void)
 static void the_nearest_name_is_found_over_common_and_own_settings(void)
 {
     read_entry("  local:\n" KEY_SOURCE "    paralel: 2\n");
-    assert_fault(4, "providers.local.paralel", "'parallel'");
+    assert_fault(4, "providers.local.paralel", "\"parallel\"");
 
     read_entry("  local:\n" KEY_SOURCE "    key-sorce: file:/etc/x\n");
-    assert_fault(4, "providers.local.key-sorce", "'key-source'");
+    assert_fault(4, "providers.local.key-sorce", "\"key-source\"");
 }
 
 static void a_local_provider_takes_no_cmk(void)
@@ -243,7 +261,7 @@ static void all_faults_are_told(void)
 
 /* ---- What only the type can judge ---- */
 
-#define TOKEN_ENTRY "  pkcs11:a:\n    module: /m.so\n    pin-source: prompt\n"
+#define TOKEN_ENTRY "  pkcs11:a:\n    module: $MODULE\n    pin-source: prompt\n"
 
 static void a_token_uri_without_a_serial_is_warned_of(void)
 {
@@ -255,6 +273,62 @@ static void a_token_uri_without_a_serial_is_warned_of(void)
     CU_ASSERT_EQUAL(faults.items[0].line, 5);
     CU_ASSERT_STRING_EQUAL(faults.items[0].setting, "providers.pkcs11:a.token");
     CU_ASSERT_PTR_NOT_NULL(strstr(faults.items[0].message, "serial"));
+}
+
+/* An entry all the same. */
+static void assert_warning(unsigned line, const char *setting, const char *words)
+{
+    CU_ASSERT_PTR_NOT_NULL_FATAL(entry);
+    CU_ASSERT_EQUAL_FATAL(faults.n, 1);
+    if (strstr(faults.items[0].message, words) == NULL) {
+        printf("# %u %s: %s\n", faults.items[0].line, faults.items[0].setting, faults.items[0].message);
+    }
+    CU_ASSERT_TRUE(faults.items[0].warning);
+    CU_ASSERT_EQUAL(faults.items[0].line, line);
+    CU_ASSERT_STRING_EQUAL(faults.items[0].setting, setting);
+    CU_ASSERT_PTR_NOT_NULL(strstr(faults.items[0].message, words));
+}
+
+static void a_local_key_file_that_couldnt_be_used_is_warned_of(void)
+{
+    char text[PATH_MAX + 64];
+    read_entry("  local:\n    key-source: file:/nowhere/local.key\n");
+    assert_warning(3, "providers.local.key-source", "/nowhere");
+
+    snprintf(text, sizeof(text), "  local:\n    key-source: file:%s\n", dkv_test_write("open.key", "", 0, 0644));
+    read_entry(text);
+    assert_warning(3, "providers.local.key-source", "chmod go=");
+    snprintf(text, sizeof(text), "  local:\n    allow-group-read: true\n    key-source: file:%s\n",
+             dkv_test_write("group.key", "", 0, 0640));
+    read_entry(text);
+    assert_whole();
+}
+
+#define ENTRY_OF(module, pin_source) \
+    "  pkcs11:a:\n    token: pkcs11:token=prod;serial=1a\n    module: " module "\n    pin-source: " pin_source "\n"
+
+static void a_pin_file_that_couldnt_be_used_is_warned_of(void)
+{
+    read_entry(ENTRY_OF("$MODULE", "file:/nowhere/pin"));
+    assert_warning(5, "providers.pkcs11:a.pin-source", "/nowhere");
+
+    read_entry(ENTRY_OF("$MODULE", "file:$MODULE")); /* which others may read */
+    assert_warning(5, "providers.pkcs11:a.pin-source", "chmod go=");
+    read_entry(ENTRY_OF("$MODULE", "file:$KEY"));
+    assert_whole();
+    read_entry(ENTRY_OF("$MODULE", "fd:9"));
+    assert_whole();
+}
+
+static void a_module_that_couldnt_be_loaded_is_warned_of(void)
+{
+    char text[PATH_MAX + 256];
+    read_entry(ENTRY_OF("/nowhere/m.so", "prompt"));
+    assert_warning(4, "providers.pkcs11:a.module", "/nowhere");
+
+    snprintf(text, sizeof(text), ENTRY_OF("%s", "prompt"), dkv_test_write("open.so", "", 0, 0666));
+    read_entry(text);
+    assert_warning(4, "providers.pkcs11:a.module", "chmod go-w");
 }
 
 static void a_token_uri_with_a_serial_is_whole(void)
@@ -326,7 +400,7 @@ static void a_plugins_unknown_setting_is_a_fault(void)
 {
     read_plugin_entry("fake", plugin_copy(PLUGIN_VARIANT("whole"), "whole.so", 0600), "    colur: red\n");
 
-    assert_fault(4, "providers.fake.colur", "'colour'");
+    assert_fault(4, "providers.fake.colur", "\"colour\"");
 }
 
 static void an_unknown_type_needs_a_plugin(void)
@@ -340,7 +414,7 @@ static void a_plugin_of_another_type_is_a_fault(void)
 {
     read_plugin_entry("other", plugin_copy(PLUGIN_VARIANT("whole"), "whole.so", 0600), "");
 
-    assert_fault(3, "providers.other.plugin", "for the type 'fake', not 'other'");
+    assert_fault(3, "providers.other.plugin", "for the type \"fake\", not \"other\"");
 }
 
 static void a_plugin_path_that_is_not_absolute_is_a_fault(void)
@@ -436,6 +510,9 @@ int main(int argc, char **argv)
         DKV_TEST(a_local_key_comes_from_a_file_and_nowhere_else),
         DKV_TEST(all_faults_are_told),
         DKV_TEST(a_token_uri_without_a_serial_is_warned_of),
+        DKV_TEST(a_local_key_file_that_couldnt_be_used_is_warned_of),
+        DKV_TEST(a_pin_file_that_couldnt_be_used_is_warned_of),
+        DKV_TEST(a_module_that_couldnt_be_loaded_is_warned_of),
         DKV_TEST(a_token_uri_with_a_serial_is_whole),
         DKV_TEST(a_token_uri_is_judged_with_the_file),
         DKV_TEST(a_malformed_cmk_reference_is_a_fault_on_its_line),

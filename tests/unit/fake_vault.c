@@ -299,7 +299,7 @@ size_t fake_audit_has(const char *text)
 
 /* ---- Keys ---- */
 
-static enum dkv_rc count_one(void *arg, struct dkv_span document, struct dkv_error *err)
+enum dkv_rc fake_count_one(void *arg, struct dkv_span document, struct dkv_error *err)
 {
     (void)document;
     (void)err;
@@ -311,7 +311,7 @@ size_t fake_count(struct dkv_vault *vault)
 {
     struct dkv_error err = {0};
     size_t n = 0;
-    ASSERT_OK(dkv_key_list(vault, NULL, NULL, 0, count_one, &n, &err));
+    ASSERT_OK(dkv_key_list(vault, NULL, NULL, 0, fake_count_one, &n, &err));
     return n;
 }
 

@@ -43,6 +43,8 @@ void fake_mend_audit(void);
 /* fake_audit_has: how many lines of the audit hold this text. */
 size_t fake_audit_has(const char *text);
 
+/* fake_count_one: a dkv_key_visit_fn; arg is the size_t that counts. */
+enum dkv_rc fake_count_one(void *arg, struct dkv_span document, struct dkv_error *err);
 /* How many keys there are. */
 size_t fake_count(struct dkv_vault *vault);
 

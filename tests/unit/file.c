@@ -369,8 +369,34 @@ static void a_descriptor_is_read_to_its_end_even_a_slow_and_non_blocking_one(voi
     CU_ASSERT_PTR_NULL(failed);
     CU_ASSERT_TRUE(pin.len == 4 && memcmp(pin.data, "1234", 4) == 0);
     close(ends[0]);
-    ASSERT_RC(DKV_E_INTERNAL, dkv_secret_fd_read(-1, "fd 3", 100, &pin, &err));
-    ASSERT_SAYS("can't read fd 3");
+}
+
+static void a_descriptor_that_cant_be_read_is_a_fault_of_configuration(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_secret pin = {0};
+    const int folder = open(dkv_test_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CU_ASSERT_FATAL(folder >= 0);
+
+    ASSERT_RC(DKV_E_CONFIG, dkv_secret_fd_read(-1, "fd:3", 100, &pin, &err));
+    ASSERT_SAYS("fd:3 isn't open for reading");
+    ASSERT_RC(DKV_E_CONFIG, dkv_secret_fd_read(folder, "fd:3", 100, &pin, &err));
+    ASSERT_SAYS("can't read fd:3");
+
+    CU_ASSERT_PTR_NULL(pin.data);
+    close(folder);
+}
+
+static void judging_a_secret_file_reads_nothing_of_it(void)
+{
+    struct dkv_error err = {0};
+    ASSERT_OK(dkv_secret_file_judge(dkv_test_write("pin", "", 0, 0600), false, &err)); /* so not what is in it */
+    ASSERT_OK(dkv_secret_file_judge(dkv_test_write("pin", "1234", 4, 0640), true, &err));
+    ASSERT_RC(DKV_E_CONFIG, dkv_secret_file_judge(dkv_test_write("pin", "1234", 4, 0640), false, &err));
+    ASSERT_SAYS("allow-group-read");
+    ASSERT_RC(DKV_E_CONFIG, dkv_secret_file_judge(dkv_test_path("no-pin"), false, &err));
+    ASSERT_SAYS("no-pin");
+    ASSERT_RC(DKV_E_CONFIG, dkv_secret_file_judge(dkv_test_dir(), false, &err));
 }
 
 static void one_trailing_newline_is_no_part_of_a_secret(void)
@@ -473,6 +499,8 @@ int main(int argc, char **argv)
         DKV_TEST(a_secret_file_in_a_folder_where_others_may_exchange_it_is_refused),
         DKV_TEST(a_secret_file_of_another_owner_is_refused),
         DKV_TEST(a_descriptor_is_read_to_its_end_even_a_slow_and_non_blocking_one),
+        DKV_TEST(a_descriptor_that_cant_be_read_is_a_fault_of_configuration),
+        DKV_TEST(judging_a_secret_file_reads_nothing_of_it),
         DKV_TEST(one_trailing_newline_is_no_part_of_a_secret),
         DKV_TEST(a_secret_file_that_changes_while_it_is_read_is_refused),
         DKV_TEST(a_file_without_permission_is_a_fault_of_configuration),

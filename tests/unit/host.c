@@ -138,6 +138,13 @@ static void what_is_no_source_is_refused_and_not_repeated(void)
     }
 }
 
+static void a_descriptor_that_isnt_open_is_a_fault_of_configuration(void)
+{
+    arrange();
+    const struct dkv_error err = refusal("fd:999", 64, DKV_E_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "fd:999 isn't open"));
+}
+
 static void the_largest_secret_can_be_asked_for(void)
 {
     arrange();
@@ -161,6 +168,7 @@ static int ask_in_child(const char *terminal_name)
     struct dkv_error err = {0};
     void *memory = NULL;
     size_t len = 0;
+    (void)alarm(30); /* no test hangs */
     (void)setsid();
     const int fd = open(terminal_name, O_RDWR); /* becomes the controlling terminal */
     (void)ioctl(fd, TIOCSCTTY, 0);
@@ -437,6 +445,7 @@ int main(int argc, char **argv)
         DKV_TEST(a_secret_file_that_others_can_read_is_refused),
         DKV_TEST(a_descriptor_is_read_to_its_end),
         DKV_TEST(what_is_no_source_is_refused_and_not_repeated),
+        DKV_TEST(a_descriptor_that_isnt_open_is_a_fault_of_configuration),
         DKV_TEST(the_largest_secret_can_be_asked_for),
         DKV_TEST(an_answer_is_read_unseen),
         DKV_TEST(an_empty_answer_is_refused),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stored keys: finding, renaming, deleting and importing them, and what is refused at each. */
+#include "tests/lib/sqlite_plant.h"
 #include "tests/lib/test.h"
 #include "tests/unit/fake_vault.h"
 
@@ -64,13 +65,12 @@ static enum dkv_rc lying_get_by_alt_name(struct dkv_store *store, const char *na
     return dkv_buf_append(ret, dkv_span_buf(&lie), err);
 }
 
-static enum dkv_rc lying_get_many(struct dkv_store *store, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit,
-                                  void *arg, struct dkv_error *err)
+static enum dkv_rc lying_get_many(struct dkv_store *store, const struct dkv_uuid *ids, size_t n,
+                                  dkv_store_visit_fn visit, void *arg, struct dkv_error *err)
 {
     (void)store;
-    (void)ids;
     (void)n;
-    return visit(arg, dkv_span_buf(&lie), err);
+    return visit(arg, &ids[0], dkv_span_buf(&lie), err);
 }
 
 static void a_store_that_answers_with_another_document_is_refused(void)
@@ -80,12 +80,15 @@ static void a_store_that_answers_with_another_document_is_refused(void)
     const struct dkv_uuid mine = fake_create(vault, "mine"), theirs = fake_create(vault, "theirs");
     const struct dkv_key_selector id = fake_by_id(&mine), name = fake_by_name("mine");
     struct dkv_buf document = {0};
+    char text[37];
     lie = fake_document(vault, &theirs);
     fake_store_ops(vault)->get_many = lying_get_many;
     fake_store_ops(vault)->get_by_alt_name = lying_get_by_alt_name;
 
     ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_key_get(vault, &id, &document, &err));
     ASSERT_SAYS("and gave key");
+    dkv_uuid_format(&mine, text);
+    CU_ASSERT_STRING_EQUAL(err.key, text);
     ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_key_get(vault, &name, &document, &err));
     ASSERT_SAYS("which hasn't it");
     CU_ASSERT_PTR_NULL(document.data);
@@ -128,6 +131,75 @@ static void keys_are_listed_and_counted(void)
     CU_ASSERT_EQUAL(visited, 2);
     ASSERT_OK(dkv_key_count_by(vault, add_count, &counted, &err));
     CU_ASSERT_EQUAL(counted, 3);
+    dkv_vault_close(vault);
+}
+
+/* ---- Damaged rows ---- */
+
+static struct dkv_uuid damaged[10];
+static size_t n_damaged;
+
+/* The store's rows with something else in the place of some documents. */
+static enum dkv_rc damaged_list(struct dkv_store *store, const struct dkv_key_filter *filter,
+                                const struct dkv_uuid *after, size_t limit, dkv_store_visit_fn visit, void *arg,
+                                struct dkv_error *err)
+{
+    for (size_t i = 0; i < n_damaged; i++) {
+        const struct dkv_span bytes = i % 2 == 0 ? dkv_span_buf(&lie) : dkv_span_str("no BSON");
+        DKV_TRY(visit(arg, &damaged[i], bytes, err));
+    }
+    return dkv_sqlite_store_ops.list(store, filter, after, limit, visit, arg, err);
+}
+
+static void damaged_rows_are_named_after_all_others_were_visited(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_vault *vault = fake_vault();
+    const struct dkv_uuid good = fake_create(vault, NULL);
+    size_t visited = 0;
+    char text[37];
+    lie = fake_document(vault, &good);
+    fake_store_ops(vault)->list = damaged_list;
+    for (n_damaged = 0; n_damaged < DKV_COUNT(damaged); n_damaged++) {
+        damaged[n_damaged] = (struct dkv_uuid){{(uint8_t)n_damaged}};
+    }
+
+    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_key_list(vault, NULL, NULL, 0, fake_count_one, &visited, &err));
+
+    CU_ASSERT_EQUAL(visited, 1);
+    dkv_uuid_format(&damaged[0], text);
+    CU_ASSERT_STRING_EQUAL(err.key, text);
+    dkv_uuid_format(&damaged[7], text);
+    ASSERT_SAYS(text);
+    ASSERT_SAYS(" and 2 more");
+    dkv_buf_done(&lie);
+    dkv_vault_close(vault);
+}
+
+static void a_damaged_document_is_deleted_by_its_id_only(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_vault *vault = fake_vault();
+    const struct dkv_uuid mine = fake_create(vault, "mine"), theirs = fake_create(vault, "theirs");
+    const struct dkv_key_selector id = fake_by_id(&mine), name = fake_by_name("mine");
+    struct dkv_uuid deleted = {{0}};
+    char text[37];
+    lie = fake_document(vault, &theirs);
+    dkv_test_plant(vault->store, &mine, dkv_span_buf(&lie));
+
+    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_key_delete(vault, &name, &deleted, &err));
+    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_key_add_name(vault, &id, "other", NULL, NULL, &err));
+    fake_break_audit();
+    ASSERT_RC(DKV_E_RESOURCE, dkv_key_delete(vault, &id, &deleted, &err));
+    fake_mend_audit();
+    ASSERT_OK(dkv_key_delete(vault, &id, &deleted, &err));
+
+    CU_ASSERT_TRUE(dkv_uuid_equal(&deleted, &mine));
+    CU_ASSERT_EQUAL(fake_count(vault), 1);
+    dkv_uuid_format(&mine, text);
+    CU_ASSERT_TRUE(fake_audit_has(text) >= 1);
+    ASSERT_RC(DKV_E_NOT_FOUND, dkv_key_delete(vault, &id, &deleted, &err));
+    dkv_buf_done(&lie);
     dkv_vault_close(vault);
 }
 
@@ -388,6 +460,8 @@ int main(int argc, char **argv)
         DKV_TEST(keys_are_found_by_id_and_by_name),
         DKV_TEST(a_store_that_answers_with_another_document_is_refused),
         DKV_TEST(keys_are_listed_and_counted),
+        DKV_TEST(damaged_rows_are_named_after_all_others_were_visited),
+        DKV_TEST(a_damaged_document_is_deleted_by_its_id_only),
         DKV_TEST(a_pinned_name_is_good_for_its_key_only),
         DKV_TEST(names_are_added_and_removed),
         DKV_TEST(a_name_of_another_key_is_a_conflict),

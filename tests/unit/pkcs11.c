@@ -589,6 +589,74 @@ static void threads_share_few_sessions(void)
     unseal(&sealed);
 }
 
+static struct sealed *renewed;
+static unsigned calls_until_renewal;
+static bool stale_key_used;
+
+/* As another thread may, which found its session lost. */
+static void renew(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_provider *self = renewed->fixture.self;
+    if (calls_until_renewal == 0 || --calls_until_renewal > 0) {
+        return;
+    }
+    ASSERT_OK(dkv_p11_reconnect(self, &a_call, self->generation, &err));
+}
+
+static int64_t renewing_clock(void)
+{
+    renew();
+    return 0;
+}
+
+static CK_RV renewing_open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify,
+                                   CK_SESSION_HANDLE *ret)
+{
+    renew();
+    return real->C_OpenSession(slot, flags, application, notify, ret);
+}
+
+static CK_RV watching_sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+{
+    stale_key_used = stale_key_used || renewed->fixture.self->n_known == 0;
+    return real->C_SignInit(session, mechanism, key);
+}
+
+static void a_key_of_an_earlier_connection_is_looked_up_anew(void)
+{
+    struct sealed sealed;
+    struct dkv_error err = {0};
+    struct dkv_secret out = {0};
+    const struct dkv_call with_deadline = {.purpose = DKV_PURPOSE_USE, .deadline_ms = 1000};
+    if (!start_softhsm()) {
+        return;
+    }
+    seal(&sealed, "hmac-derive");
+    renewed = &sealed;
+    stale_key_used = false;
+    interposed.C_SignInit = watching_sign_init;
+    ASSERT_OK(dkv_secret_init(&out, DKV_DEK_BYTES, &err));
+    const struct dkv_span material = dkv_span(sealed.material.bytes, sealed.material.len);
+
+    /* While a session is waited for: the clock is asked at the call's start, and then for how long to wait. */
+    sealed.fixture.host.monotonic_ms = renewing_clock;
+    calls_until_renewal = 2;
+    ASSERT_OK(try_unwrap(&sealed.fixture, &with_deadline, sealed.cmk, dkv_span(document_id, 16), material, &out, &err));
+    CU_ASSERT_EQUAL(calls_until_renewal, 0);
+    CU_ASSERT_FALSE(stale_key_used);
+    /* While one is opened. */
+    ASSERT_OK(dkv_p11_reconnect(sealed.fixture.self, &a_call, sealed.fixture.self->generation, &err));
+    interposed.C_OpenSession = renewing_open_session;
+    calls_until_renewal = 1;
+    ASSERT_OK(try_unwrap(&sealed.fixture, &a_call, sealed.cmk, dkv_span(document_id, 16), material, &out, &err));
+    CU_ASSERT_EQUAL(calls_until_renewal, 0);
+    CU_ASSERT_FALSE(stale_key_used);
+
+    dkv_secret_done(&out);
+    unseal(&sealed);
+}
+
 static void a_forked_child_is_told_to_open_anew(void)
 {
     struct sealed sealed;
@@ -770,6 +838,7 @@ static const struct dkv_test tests[] = {
     DKV_TEST(a_token_that_changes_the_iv_is_told_apart),
     DKV_TEST(the_old_layout_of_gcm_parameters_is_tried_second),
     DKV_TEST(threads_share_few_sessions),
+    DKV_TEST(a_key_of_an_earlier_connection_is_looked_up_anew),
     DKV_TEST(a_forked_child_is_told_to_open_anew),
     DKV_TEST(a_call_that_is_over_or_cancelled_does_nothing),
     DKV_TEST(every_failed_allocation_is_an_error_and_no_more),

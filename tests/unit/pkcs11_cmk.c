@@ -65,6 +65,7 @@ static void an_unlisted_id_is_refused_without_contact(void)
     fixture_open(&fixture);
 
     ASSERT_RC(DKV_E_POLICY, resolve_master_key(&fixture, info, &cmk, &err));
+    ASSERT_SAYS("add id:beef to cmks in test.conf");
 
     CU_ASSERT_PTR_NULL(cmk);
     fixture_close(&fixture);
@@ -259,6 +260,59 @@ static void a_key_that_is_not_there_is_not_found(void)
 
     dkv_pkcs11_ops.cmk_free(cmk);
     dkv_secret_done(&dek);
+    fixture_close(&fixture);
+}
+
+static void a_check_looks_at_every_cmk_of_the_file(void)
+{
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    open_softhsm(&fixture, NULL);
+    create(&fixture, "new", NULL);
+    create(&fixture, "old", "aes-gcm");
+    fixture_close(&fixture);
+    fixture.settings.cmk = "new";
+    fixture.settings.cmks_line = 9;
+    fixture.cmks[0] = "pkcs11:object=old";
+    fixture_open(&fixture);
+    ASSERT_OK(dkv_pkcs11_ops.check(fixture.self, &a_call, &err));
+    fixture_close(&fixture);
+
+    static const char *const missing[] = {"pkcs11:object=older", "id:beef"};
+    for (size_t i = 0; i < DKV_COUNT(missing); i++) {
+        fixture.cmks[1] = missing[i];
+        fixture_open(&fixture);
+        err = (struct dkv_error){0};
+        ASSERT_RC(DKV_E_NOT_FOUND, dkv_pkcs11_ops.check(fixture.self, &a_call, &err));
+        CU_ASSERT_EQUAL(strncmp(err.message, "test.conf:9: cmks: ", 19), 0);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.message, missing[i]));
+        fixture_close(&fixture);
+    }
+}
+
+static void a_check_refuses_a_cmk_that_could_not_be_used(void)
+{
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    struct dkv_raw raw = dkv_raw_open(dkv_softhsm_module(), NULL, "prod");
+    const struct dkv_raw_key loose = {.label = "loose", .id = "\1", .id_len = 1, .type = CKK_GENERIC_SECRET,
+                                      .value = "01234567890123456789012345678901", .value_len = 32,
+                                      .is_extractable = true};
+    dkv_raw_import(&raw, &loose);
+    dkv_raw_close(&raw);
+    fixture_init(&fixture, dkv_softhsm_module(), TOKEN);
+    fixture.cmks[0] = "loose";
+    fixture_open(&fixture);
+
+    ASSERT_RC(DKV_E_POLICY, dkv_pkcs11_ops.check(fixture.self, &a_call, &err));
+
+    ASSERT_SAYS("CKA_EXTRACTABLE");
     fixture_close(&fixture);
 }
 
@@ -751,6 +805,45 @@ static void a_module_that_others_may_write_is_not_loaded(void)
     fixture_close(&fixture);
 }
 
+static CK_RV initialize_answer;
+
+static CK_RV failing_initialize(void *arguments)
+{
+    return initialize_answer != CKR_OK ? initialize_answer : real->C_Initialize(arguments);
+}
+
+static CK_FUNCTION_LIST *interpose_initialize(CK_FUNCTION_LIST *functions)
+{
+    CK_FUNCTION_LIST *list = interpose(functions);
+    list->C_Initialize = failing_initialize;
+    return list;
+}
+
+static void a_module_that_doesnt_start_is_named_with_what_may_be_wrong(void)
+{
+    static const CK_RV answers[] = {CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED, CKR_DEVICE_ERROR};
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    dkv_pkcs11_set_functions_wrapper(interpose_initialize);
+    fixture_init(&fixture, dkv_softhsm_module(), TOKEN);
+    fixture_open(&fixture);
+    for (size_t i = 0; i < DKV_COUNT(answers); i++) {
+        initialize_answer = answers[i];
+        err = (struct dkv_error){0};
+        ASSERT_RC(dkv_p11_rv_class(answers[i]), dkv_pkcs11_ops.check(fixture.self, &a_call, &err));
+        ASSERT_SAYS("libsofthsm2.so");
+        ASSERT_SAYS("SOFTHSM2_CONF");
+    }
+
+    initialize_answer = CKR_OK;
+    ASSERT_OK(dkv_pkcs11_ops.check(fixture.self, &a_call, &err));
+
+    fixture_close(&fixture);
+}
+
 static void two_entries_share_a_module_and_its_token(void)
 {
     struct fixture a, b;
@@ -787,6 +880,8 @@ static const struct dkv_test tests[] = {
     DKV_TEST(two_cmks_of_one_label_are_refused),
     DKV_TEST(two_cmks_of_one_id_are_refused),
     DKV_TEST(a_key_that_is_not_there_is_not_found),
+    DKV_TEST(a_check_looks_at_every_cmk_of_the_file),
+    DKV_TEST(a_check_refuses_a_cmk_that_could_not_be_used),
     DKV_TEST(a_cmk_that_could_get_out_is_not_used),
     DKV_TEST(a_cmk_from_a_ceremony_warns_and_works),
     DKV_TEST(a_made_cmk_has_nothing_to_complain_about),
@@ -804,6 +899,7 @@ static const struct dkv_test tests[] = {
     DKV_TEST(token_uris_that_could_mean_something_else_are_refused),
     DKV_TEST(malformed_cmks_in_the_file_are_refused_at_open),
     DKV_TEST(a_module_that_others_may_write_is_not_loaded),
+    DKV_TEST(a_module_that_doesnt_start_is_named_with_what_may_be_wrong),
     DKV_TEST(two_entries_share_a_module_and_its_token),
 };
 

@@ -102,7 +102,7 @@ struct counts {
 static struct counts counts;
 static CK_FUNCTION_LIST *real;
 static CK_FUNCTION_LIST interposed;
-static CK_FLAGS hidden_flags, added_flags;
+static CK_FLAGS hidden_flags, added_flags, flags_after_login;
 static CK_RV login_answer;
 static const CK_BYTE *login_pin; /* only to tell whether there was one */
 
@@ -134,7 +134,7 @@ static CK_RV counting_decrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM *mech
 static CK_RV changing_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 {
     const CK_RV rv = real->C_GetTokenInfo(slot, info);
-    info->flags = (info->flags & ~hidden_flags) | added_flags;
+    info->flags = (info->flags & ~hidden_flags) | added_flags | (counts.login > 0 ? flags_after_login : 0);
     return rv;
 }
 
@@ -153,7 +153,7 @@ static CK_FUNCTION_LIST *interpose(CK_FUNCTION_LIST *functions)
 static inline void interposing_start(void)
 {
     counts = (struct counts){0};
-    hidden_flags = added_flags = 0;
+    hidden_flags = added_flags = flags_after_login = 0;
     login_answer = CKR_OK;
     dkv_pkcs11_set_functions_wrapper(interpose);
 }

@@ -4,6 +4,7 @@
 #include "tests/unit/pkcs11_fixture.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/wait.h>
 
 #define N_PROCESSES 20
@@ -85,6 +86,79 @@ static void a_wrong_pin_is_sent_once_then_refused_until_the_file_changes(void)
     ASSERT_OK(touch(&fixture, &err));
 
     CU_ASSERT_EQUAL(counts.login, 2);
+    fixture_close(&fixture);
+}
+
+/* What the first error promises is what the next login meets. */
+static void the_error_of_a_refused_pin_says_what_really_helps(void)
+{
+    static const struct {
+        CK_FLAGS flags;
+        const char *words, *not_words;
+    } cases[] = {
+        {0, "until it changes or `dekvault token login pkcs11:test --once` succeeds", "low count"},
+        {CKF_USER_PIN_COUNT_LOW, "correct the PIN, then run that", "until it changes"},
+        {CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY, "the token's own tools", "--once"},
+        {CKF_USER_PIN_LOCKED, "security officer", "--once"},
+    };
+    for (size_t i = 0; i < DKV_COUNT(cases); i++) {
+        struct fixture fixture;
+        struct dkv_error err = {0};
+        if (!start_softhsm()) {
+            return;
+        }
+        hidden_flags = CKF_USER_PIN_COUNT_LOW;
+        start_fixture(&fixture);
+        login_answer = CKR_PIN_INCORRECT;
+        flags_after_login = cases[i].flags;
+
+        ASSERT_RC(DKV_E_AUTH, touch(&fixture, &err));
+
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.message, cases[i].words));
+        CU_ASSERT_PTR_NULL(strstr(err.message, cases[i].not_words));
+        fixture_close(&fixture);
+    }
+}
+
+static unsigned n_pinless; /* the login that is looked at */
+
+static CK_RV pinless_login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *pin, CK_ULONG len)
+{
+    counts.login++;
+    return counts.login < n_pinless ? CKR_USER_PIN_NOT_INITIALIZED : real->C_Login(session, user, pin, len);
+}
+
+static CK_FUNCTION_LIST *interpose_pinless(CK_FUNCTION_LIST *functions)
+{
+    CK_FUNCTION_LIST *list = interpose(functions);
+    list->C_Login = pinless_login;
+    return list;
+}
+
+static void a_token_that_loses_sight_of_its_pin_is_asked_again(void)
+{
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    dkv_pkcs11_set_functions_wrapper(interpose_pinless);
+    start_fixture(&fixture);
+    n_pinless = 3;
+    ASSERT_OK(touch(&fixture, &err));
+    CU_ASSERT_EQUAL(counts.login, 3);
+
+    n_pinless = UINT_MAX;
+    counts.login = 0;
+    restart(&fixture);
+    ASSERT_RC(DKV_E_CONFIG, touch(&fixture, &err));
+    CU_ASSERT_EQUAL(counts.login, 4);
+    flags_after_login = CKF_USER_PIN_COUNT_LOW; /* somebody mistyped one meanwhile */
+    counts.login = 0;
+    restart(&fixture);
+    ASSERT_RC(DKV_E_POLICY, touch(&fixture, &err));
+
+    CU_ASSERT_EQUAL(counts.login, 1);
     fixture_close(&fixture);
 }
 
@@ -659,6 +733,7 @@ static enum dkv_rc typing(const struct dkv_provider_settings *settings, const ch
     (void)settings;
     CU_ASSERT_STRING_EQUAL(source, "prompt");
     CU_ASSERT_PTR_NOT_NULL(strstr(prompt_text, "prod"));
+    CU_ASSERT_PTR_NULL(strstr(prompt_text, ": ")); /* that is the terminal's to add */
     n_asked++;
     *ret_len = strlen(typed);
     CU_ASSERT_FATAL(*ret_len <= max);
@@ -782,6 +857,8 @@ static const struct dkv_test tests[] = {
     DKV_TEST(a_right_pin_logs_in_once_and_leaves_nothing_behind),
     DKV_TEST(opening_makes_no_contact),
     DKV_TEST(a_wrong_pin_is_sent_once_then_refused_until_the_file_changes),
+    DKV_TEST(the_error_of_a_refused_pin_says_what_really_helps),
+    DKV_TEST(a_token_that_loses_sight_of_its_pin_is_asked_again),
     DKV_TEST(no_error_names_the_pin),
     DKV_TEST(a_deliberate_login_is_tried_whatever_is_remembered),
     DKV_TEST(of_twenty_processes_with_a_wrong_pin_one_sends_it),

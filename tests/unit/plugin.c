@@ -126,7 +126,7 @@ static void each_variant_is_refused_in_words_of_its_own(void)
         const char *words;
     } variants[] = {
         {PLUGIN_VARIANT("abi"), "ABI version 2"},
-        {PLUGIN_VARIANT("reserved"), "'aws', a name that no plug-in may take"},
+        {PLUGIN_VARIANT("reserved"), "\"aws\", a name that no plug-in may take"},
         {PLUGIN_VARIANT("hole"), "lacks the required member wrap"},
         {PLUGIN_VARIANT("nameless"), "doesn't export dekvault_provider"},
     };

@@ -39,8 +39,9 @@ static void a_whole_table_passes(void)
     const struct dkv_option options[] = {
         {.name = "a-1", .type = DKV_OPTION_NUMBER, .help = "h", .min = 3, .fallback = "7"},
         {.name = "colour", .type = DKV_OPTION_CHOICE, .help = "h", .choices = colours},
+        {.name = "names", .type = DKV_OPTION_MAP, .help = "h"},
     };
-    struct dkv_provider_ops ops = with_options(options, 2);
+    struct dkv_provider_ops ops = with_options(options, DKV_COUNT(options));
 
     ASSERT_OK(dkv_provider_ops_check(&ops, "x.so", &err));
 
@@ -197,14 +198,16 @@ static void an_option_table_with_a_hole_is_refused(void)
         {{.name = "colour"}, "has no help"},
         {{.name = "colour", .help = ""}, "has no help"},
         {{.name = "colour", .help = "h", .type = (enum dkv_option_type)99}, "unknown type"},
+        {{.name = "colour", .help = "h", .type = (enum dkv_option_type)(DKV_OPTION_MAP + 1)}, "unknown type"},
+        {{.name = "colour", .help = "h", .type = DKV_OPTION_MAP, .fallback = "a"}, "default of option \"colour\""},
         {{.name = "colour", .help = "h", .type = DKV_OPTION_CHOICE}, "lacks its choices"},
         {{.name = "colour", .help = "h", .type = DKV_OPTION_CHOICE, .choices = nothing}, "lacks its choices"},
         {{.name = "colour", .help = "h", .type = DKV_OPTION_SOURCE, .choices = odd_sources},
          "isn't one of file, fd and prompt"},
         {{.name = "colour", .help = "h", .type = DKV_OPTION_NUMBER, .min = 5, .max = 4}, "min above its max"},
         {{.name = "colour", .help = "h", .type = DKV_OPTION_NUMBER, .max = 4, .fallback = "5"},
-         "default of option 'colour'"},
-        {{.name = "colour", .help = "h", .type = DKV_OPTION_BOOL, .fallback = "yes"}, "default of option 'colour'"},
+         "default of option \"colour\""},
+        {{.name = "colour", .help = "h", .type = DKV_OPTION_BOOL, .fallback = "yes"}, "default of option \"colour\""},
     };
     for (size_t i = 0; i < DKV_COUNT(holes); i++) {
         struct dkv_provider_ops ops = with_options(&holes[i].option, 1);
@@ -222,7 +225,7 @@ static void an_option_that_stands_twice_is_refused(void)
     const struct dkv_option options[] = {{.name = "colour", .help = "h"}, {.name = "colour", .help = "h"}};
     struct dkv_provider_ops ops = with_options(options, 2);
 
-    ASSERT_REFUSED(&ops, "'colour' stands twice");
+    ASSERT_REFUSED(&ops, "\"colour\" stands twice");
 }
 
 int main(int argc, char **argv)

@@ -237,10 +237,10 @@ static void a_missing_setting_is_told_at_its_group(void)
 
 static void an_unknown_setting_is_told_with_the_nearest_name(void)
 {
-    bad("\nmodul: /x\n", 2, "g.modul", "did you mean 'module'?");
-    bad("pin_source: prompt\n", 1, "g.pin_source", "did you mean 'pin-source'?");
-    bad("pinSource: prompt\n", 1, "g.pinSource", "did you mean 'pin-source'?");
-    bad("elsewehre: x\n", 1, "g.elsewehre", "did you mean 'elsewhere'?");
+    bad("\nmodul: /x\n", 2, "g.modul", "did you mean \"module\"?");
+    bad("pin_source: prompt\n", 1, "g.pin_source", "did you mean \"pin-source\"?");
+    bad("pinSource: prompt\n", 1, "g.pinSource", "did you mean \"pin-source\"?");
+    bad("elsewehre: x\n", 1, "g.elsewehre", "did you mean \"elsewhere\"?");
     bad("colour: x\n", 1, "g.colour", "config explain");
 }
 

@@ -63,7 +63,7 @@ static void a_record_is_put_read_changed_and_deleted(void)
     ASSERT_OK(dkv_state_put(state, "pins", "prod", dkv_span_str("two"), absent, &err));
 
     ASSERT_RC(DKV_E_NOT_FOUND, dkv_state_get(state, "pins", "prod", &value, &err));
-    ASSERT_SAYS("table pins for 'prod'");
+    ASSERT_SAYS("table pins for \"prod\"");
     CU_ASSERT_PTR_NULL(value.data);
     ASSERT_OK(dkv_state_put(state, "pins", "prod", absent, absent, &err));
 }

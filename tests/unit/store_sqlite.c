@@ -3,6 +3,7 @@
  * a full disk, processes that die. */
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "tests/lib/sqlite_plant.h"
 #include "tests/lib/store_contract.h"
 #include "vault/document_edit.h"
 #include "vault/store/sqlite.h"
@@ -58,8 +60,9 @@ static void tamper(const char *sql)
     sqlite3_close(db);
 }
 
-static enum dkv_rc count_visit(void *arg, struct dkv_span document, struct dkv_error *err)
+static enum dkv_rc count_visit(void *arg, const struct dkv_uuid *id, struct dkv_span document, struct dkv_error *err)
 {
+    (void)id;
     (void)document;
     (void)err;
     ++*(size_t *)arg;
@@ -365,25 +368,26 @@ static void a_child_may_not_use_its_parents_connection(void)
 
 /* ---- Somebody who writes the file ---- */
 
-static void a_document_under_another_id_is_not_given_out(void)
+static enum dkv_rc ignore_count(void *arg, const struct dkv_key_count *count, struct dkv_error *err)
+{
+    (void)arg;
+    (void)count;
+    (void)err;
+    return DKV_OK;
+}
+
+static void a_row_without_a_uuid_is_refused(void)
 {
     struct dkv_error err = {0};
     struct dkv_store *store = NULL;
-    struct dkv_buf document = {0};
     size_t n = 0;
-    const struct dkv_uuid id = dkv_test_id('a');
     ASSERT_OK(fresh(&store, &err));
-    ASSERT_OK(dkv_test_insert(store, &(struct dkv_key_shape){.id = 'a', .names = {"one"}}, &err));
-    ASSERT_OK(dkv_test_insert(store, &(struct dkv_key_shape){.id = 'b', .names = {"two"}}, &err));
-    tamper("UPDATE keys SET document = (SELECT document FROM keys WHERE id = x'62626262626262626262626262626262')");
+    ASSERT_OK(dkv_test_insert(store, &(struct dkv_key_shape){.id = 'b'}, &err));
+    tamper("PRAGMA ignore_check_constraints = ON; UPDATE keys SET id = x'63'");
 
-    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_test_get(store, 'a', &document, &err));
-    ASSERT_SAYS("61616161-6161-6161-6161-616161616161");
-    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->get_by_alt_name(store, "one", &document, &err));
     ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->list(store, NULL, NULL, 0, count_visit, &n, &err));
-    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->set_status(store, &id, 1, NULL, &err));
-    ASSERT_OK(store->ops->get_by_alt_name(store, "two", &document, &err));
-    dkv_buf_done(&document);
+
+    ASSERT_SAYS("1 bytes long, not 16");
     store->ops->close(store);
 }
 
@@ -430,6 +434,78 @@ static void a_name_that_two_have_is_a_conflict_and_the_index_is_missed(void)
     ASSERT_OK(store->ops->ensure_index(store, &err));
     ASSERT_OK(store->ops->check_index(store, &state, &err));
     CU_ASSERT_EQUAL(state, DKV_INDEX_OK);
+    store->ops->close(store);
+}
+
+static void put_u32(uint8_t *to, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        to[i] = (uint8_t)(value >> (24 - 8 * i));
+    }
+}
+
+/* A rollback journal without pages that names a super-journal (www.sqlite.org/fileformat.html section 3, and the
+ * record that writeSuperJournal of SQLite's pager.c appends). */
+static void plant_journal(const char *super_journal)
+{
+    static const uint8_t magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+    const uint32_t page_len = 4096, sector_len = 512, len = (uint32_t)strlen(super_journal);
+    uint8_t journal[512 + 4 + PATH_MAX + 16] = {0};
+    uint32_t sum = 0;
+    char path[PATH_MAX];
+    struct stat info;
+    CU_ASSERT_EQUAL_FATAL(stat(file, &info), 0);
+    memcpy(journal, magic, sizeof(magic));
+    put_u32(journal + 16, (uint32_t)info.st_size / page_len);
+    put_u32(journal + 20, sector_len);
+    put_u32(journal + 24, page_len);
+    put_u32(journal + 512, 0x40000000 / page_len + 1);
+    memcpy(journal + 516, super_journal, len);
+    for (uint32_t i = 0; i < len; i++) {
+        sum += (uint8_t)super_journal[i];
+    }
+    put_u32(journal + 516 + len, len);
+    put_u32(journal + 520 + len, sum);
+    memcpy(journal + 524 + len, magic, sizeof(magic));
+    snprintf(path, sizeof(path), "%s-journal", strrchr(file, '/') + 1);
+    (void)dkv_test_write(path, journal, 532 + len, 0600);
+}
+
+static void a_journal_in_the_folder_deletes_no_other_file(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_store *store = NULL;
+    struct dkv_buf document = {0};
+    struct stat info;
+    char other[PATH_MAX];
+    snprintf(other, sizeof(other), "%s", dkv_test_write("other", "of somebody else", 16, 0600));
+    ASSERT_OK(fresh(&store, &err));
+    ASSERT_OK(dkv_test_insert(store, &(struct dkv_key_shape){.id = 'a'}, &err));
+    store->ops->close(store);
+    plant_journal(other);
+
+    ASSERT_OK(again(&store, &err));
+    ASSERT_OK(dkv_test_get(store, 'a', &document, &err));
+
+    CU_ASSERT_EQUAL(stat(other, &info), 0);
+    dkv_buf_done(&document);
+    store->ops->close(store);
+}
+
+static void keys_without_provider_or_cmk_are_not_counted(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_store *store = NULL;
+    ASSERT_OK(fresh(&store, &err));
+    ASSERT_OK(dkv_test_insert(store, &(struct dkv_key_shape){.id = 'a'}, &err));
+    store->ops->close(store);
+    tamper("CREATE TABLE old AS SELECT * FROM keys; DROP TABLE keys;"
+           "CREATE TABLE keys (id PRIMARY KEY, document, provider, cmk, status, created, updated);"
+           "INSERT INTO keys SELECT id, document, provider, NULL, status, created, updated FROM old");
+    ASSERT_OK(again(&store, &err));
+
+    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->count_by(store, ignore_count, NULL, &err));
+
     store->ops->close(store);
 }
 
@@ -507,8 +583,9 @@ static void kill_round(unsigned round, unsigned sleep_us, uint8_t *committed, si
 }
 
 /* Each document's names are the ones that the table of names has for it, and the other way round. */
-static enum dkv_rc check_names(void *arg, struct dkv_span bytes, struct dkv_error *err)
+static enum dkv_rc check_names(void *arg, const struct dkv_uuid *id, struct dkv_span bytes, struct dkv_error *err)
 {
+    (void)id;
     struct dkv_store *store = arg;
     DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
     DKV_TRY(dkv_document_parse(bytes, &document, err));
@@ -585,14 +662,6 @@ static void set_failing_allocator(void)
     methods.xMalloc = failing_malloc;
     methods.xRealloc = failing_realloc;
     (void)sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
-}
-
-static enum dkv_rc ignore_count(void *arg, const struct dkv_key_count *count, struct dkv_error *err)
-{
-    (void)arg;
-    (void)count;
-    (void)err;
-    return DKV_OK;
 }
 
 /* Everything once, on one key, which it leaves as it found it: absent. */
@@ -714,7 +783,7 @@ static void we_without_memory_are_an_error(void)
 
 int main(int argc, char **argv)
 {
-    static const struct dkv_store_factory factory = {.fresh = fresh, .again = again};
+    static const struct dkv_store_factory factory = {.fresh = fresh, .again = again, .plant = dkv_test_plant};
     static const struct dkv_test tests[] = {
         DKV_TEST(a_missing_vault_is_not_found_and_not_made),
         DKV_TEST(a_vault_is_made_once_and_for_its_owner_only),
@@ -729,9 +798,11 @@ int main(int argc, char **argv)
         DKV_TEST(a_full_disk_loses_nothing),
         DKV_TEST(a_vault_held_by_another_is_transient),
         DKV_TEST(a_child_may_not_use_its_parents_connection),
-        DKV_TEST(a_document_under_another_id_is_not_given_out),
+        DKV_TEST(a_row_without_a_uuid_is_refused),
         DKV_TEST(a_name_given_to_another_document_is_refused),
         DKV_TEST(a_name_that_two_have_is_a_conflict_and_the_index_is_missed),
+        DKV_TEST(a_journal_in_the_folder_deletes_no_other_file),
+        DKV_TEST(keys_without_provider_or_cmk_are_not_counted),
         DKV_TEST(a_trigger_in_the_file_runs_nothing),
         DKV_TEST(a_deleted_key_leaves_the_file),
         DKV_TEST(whatever_was_answered_survives_kill_9),

@@ -131,15 +131,15 @@ static void a_second_document_is_refused(void)
 
 static void a_repeated_key_names_both_lines(void)
 {
-    refuse("a: 1\nb: 2\nc: 3\nb: 4\n", 4, "'b' is set again; it is already set on line 2");
+    refuse("a: 1\nb: 2\nc: 3\nb: 4\n", 4, "\"b\" is set again; it is already set on line 2");
     refuse("g:\n  x: 1\n  x: 2\n", 3, "line 2");
     refuse("{a: 1, a: 2}\n", 1, "line 1");
-    refuse("a: 1\n\"\\x61\": 2\n", 2, "'a' is set again; it is already set on line 1");
+    refuse("a: 1\n\"\\x61\": 2\n", 2, "\"a\" is set again; it is already set on line 1");
 }
 
 static void the_first_of_several_repeated_keys_is_told(void)
 {
-    refuse("z: 1\na: 1\nz: 2\na: 2\nz: 3\n", 3, "'z' is set again; it is already set on line 1");
+    refuse("z: 1\na: 1\nz: 2\na: 2\nz: 3\n", 3, "\"z\" is set again; it is already set on line 1");
 }
 
 static void a_nul_is_refused_raw_and_escaped(void)

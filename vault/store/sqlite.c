@@ -10,10 +10,7 @@ static enum dkv_rc read_state(struct dkv_sqlite_store *store, const char *key, s
                               struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_STATE_GET);
-    const int code = dkv_sqlite_bind_text(statement, 1, key);
-    if (code != SQLITE_OK) {
-        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
-    }
+    DKV_TRY(dkv_sqlite_check(store, dkv_sqlite_bind_text(statement, 1, key), "reading", err));
     DKV_TRY(dkv_sqlite_step(store, statement, "reading", ret_found, err));
     return *ret_found ? dkv_buf_append(ret, dkv_sqlite_column_span(statement, 0), err) : DKV_OK;
 }
@@ -50,8 +47,8 @@ static enum dkv_rc put_state(struct dkv_sqlite_store *store, void *arg, struct d
     if (code == SQLITE_OK && which == STMT_STATE_PUT) {
         code = dkv_sqlite_bind_blob(statement, 2, put->value);
     }
-    return code == SQLITE_OK ? dkv_sqlite_run(store, statement, "writing", err)
-                             : dkv_sqlite_fail(store->db, store->path, code, "writing", err);
+    DKV_TRY(dkv_sqlite_check(store, code, "writing", err));
+    return dkv_sqlite_run(store, statement, "writing", err);
 }
 
 static enum dkv_rc state_put(struct dkv_store *base, const char *key, struct dkv_span expected, struct dkv_span value,
@@ -73,9 +70,7 @@ static enum dkv_rc read_index(struct dkv_sqlite_store *store, enum dkv_index_sta
     sqlite3_stmt *statement = NULL;
     bool row = false;
     const int code = sqlite3_prepare_v2(store->db, index_sql, -1, &statement, NULL);
-    if (code != SQLITE_OK) {
-        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
-    }
+    DKV_TRY(dkv_sqlite_check(store, code, "reading", err));
     const enum dkv_rc rc = dkv_sqlite_step(store, statement, "reading", &row, err);
     if (rc == DKV_OK) {
         *ret = row && sqlite3_column_int(statement, 0) != 0 ? DKV_INDEX_OK : DKV_INDEX_MISSING;
@@ -103,8 +98,7 @@ static enum dkv_rc make_index(struct dkv_sqlite_store *store, void *arg, struct 
     }
     const int code =
         sqlite3_exec(store->db, "CREATE UNIQUE INDEX alt_names_unique ON alt_names (name)", NULL, NULL, NULL);
-    return code == SQLITE_OK ? DKV_OK
-                             : dkv_sqlite_fail(store->db, store->path, code, "making the index of alt names of", err);
+    return dkv_sqlite_check(store, code, "making the index of alt names of", err);
 }
 
 static enum dkv_rc ensure_index(struct dkv_store *base, struct dkv_error *err)

@@ -37,6 +37,7 @@ struct dkv_sqlite_store {
     char *path;
     pid_t pid; /* SQLite's locks and shared memory don't survive fork() */
     pthread_mutex_t lock;
+    struct dkv_sqlite_vfs *vfs;
     sqlite3 *db;
     sqlite3_stmt *statements[STMT_COUNT];
 };
@@ -48,11 +49,22 @@ static inline struct dkv_sqlite_store *dkv_sqlite_of(struct dkv_store *store)
     return (struct dkv_sqlite_store *)store;
 }
 
+/* ---- sqlite_vfs.c ---- */
+
+/* dkv_sqlite_vfs_new: for the one connection to path, and freed after it. */
+DKV_MUST_USE enum dkv_rc dkv_sqlite_vfs_new(const char *path, struct dkv_sqlite_vfs **ret, struct dkv_error *err);
+const char *dkv_sqlite_vfs_name(const struct dkv_sqlite_vfs *vfs);
+void dkv_sqlite_vfs_free(struct dkv_sqlite_vfs *vfs);
+
 /* ---- sqlite_error.c ---- */
 
 /* dkv_sqlite_fail: an error of this connection (db may be NULL) from an extended result code; doing is "reading",
  * "writing", ... */
 enum dkv_rc dkv_sqlite_fail(sqlite3 *db, const char *path, int code, const char *doing, struct dkv_error *err);
+
+/* dkv_sqlite_check: DKV_OK for SQLITE_OK, else dkv_sqlite_fail. */
+DKV_MUST_USE enum dkv_rc dkv_sqlite_check(const struct dkv_sqlite_store *store, int code, const char *doing,
+                                          struct dkv_error *err);
 
 /* ---- sqlite_open.c ---- */
 
@@ -94,14 +106,18 @@ DKV_MUST_USE enum dkv_rc dkv_sqlite_run(struct dkv_sqlite_store *store, sqlite3_
 /* ---- sqlite_read.c ---- */
 
 struct dkv_span dkv_sqlite_column_span(sqlite3_stmt *statement, int at);
-/* dkv_sqlite_check_row: a row's document must be the one of its id. */
-DKV_MUST_USE enum dkv_rc dkv_sqlite_check_row(const struct dkv_sqlite_store *store, struct dkv_span id,
+/* dkv_sqlite_read_row: the _id and, appended to ret, the document of a row (id, document), unjudged; nothing of one
+ * longer than DKV_DOCUMENT_MAX. DKV_E_REJECTED_CIPHERTEXT: the _id isn't 16 bytes. */
+DKV_MUST_USE enum dkv_rc dkv_sqlite_read_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement,
+                                             struct dkv_uuid *ret_id, struct dkv_buf *ret, struct dkv_error *err);
+/* dkv_sqlite_check_row: DKV_E_REJECTED_CIPHERTEXT unless the bytes under this _id are a document that has it. */
+DKV_MUST_USE enum dkv_rc dkv_sqlite_check_row(const struct dkv_sqlite_store *store, const struct dkv_uuid *id,
                                               struct dkv_span document, struct dkv_error *err);
-/* dkv_sqlite_get: the document, under the lock; *ret_found false: there is none. */
+/* dkv_sqlite_get: the row's bytes, unjudged, under the lock; *ret_found false: there is none. */
 DKV_MUST_USE enum dkv_rc dkv_sqlite_get(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_buf *ret,
                                         bool *ret_found, struct dkv_error *err);
-enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit,
-                                void *arg, struct dkv_error *err);
+enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n,
+                                dkv_store_visit_fn visit, void *arg, struct dkv_error *err);
 enum dkv_rc dkv_sqlite_get_by_alt_name(struct dkv_store *base, const char *name, struct dkv_buf *ret,
                                        struct dkv_error *err);
 enum dkv_rc dkv_sqlite_count_by(struct dkv_store *base, dkv_key_count_fn visit, void *arg, struct dkv_error *err);
@@ -109,7 +125,7 @@ enum dkv_rc dkv_sqlite_count_by(struct dkv_store *base, dkv_key_count_fn visit, 
 /* ---- sqlite_list.c ---- */
 
 enum dkv_rc dkv_sqlite_list(struct dkv_store *base, const struct dkv_key_filter *filter, const struct dkv_uuid *after,
-                            size_t limit, dkv_key_visit_fn visit, void *arg, struct dkv_error *err);
+                            size_t limit, dkv_store_visit_fn visit, void *arg, struct dkv_error *err);
 
 /* ---- sqlite_write.c ---- */
 

@@ -70,3 +70,8 @@ enum dkv_rc dkv_sqlite_fail(sqlite3 *db, const char *path, int code, const char 
     dkv_error_native(err, DKV_NATIVE_SQLITE, code, result->name);
     return rc;
 }
+
+enum dkv_rc dkv_sqlite_check(const struct dkv_sqlite_store *store, int code, const char *doing, struct dkv_error *err)
+{
+    return code == SQLITE_OK ? DKV_OK : dkv_sqlite_fail(store->db, store->path, code, doing, err);
+}

@@ -139,22 +139,15 @@ static int bind_query(const struct query *query, sqlite3_stmt *statement, struct
 struct page {
     struct dkv_buf bytes; /* documents, one after the other */
     size_t ends[PAGE_DOCUMENTS];
+    struct dkv_uuid ids[PAGE_DOCUMENTS];
     size_t n;
-    struct dkv_uuid last;
     bool is_last;
 };
 
 static enum dkv_rc add_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct page *page,
                            struct dkv_error *err)
 {
-    const struct dkv_span id = dkv_sqlite_column_span(statement, 0);
-    const struct dkv_span document = dkv_sqlite_column_span(statement, 1);
-    if (sqlite3_errcode(store->db) == SQLITE_NOMEM) {
-        return dkv_sqlite_fail(store->db, store->path, SQLITE_NOMEM, "listing", err);
-    }
-    DKV_TRY(dkv_sqlite_check_row(store, id, document, err));
-    DKV_TRY(dkv_buf_append(&page->bytes, document, err));
-    memcpy(page->last.bytes, id.data, sizeof(page->last.bytes));
+    DKV_TRY(dkv_sqlite_read_row(store, statement, &page->ids[page->n], &page->bytes, err));
     page->ends[page->n++] = page->bytes.len;
     return DKV_OK;
 }
@@ -186,18 +179,20 @@ static enum dkv_rc read_page(struct dkv_sqlite_store *store, const struct query 
     return rc;
 }
 
-static enum dkv_rc visit_page(const struct page *page, dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
+static enum dkv_rc visit_page(const struct page *page, dkv_store_visit_fn visit, void *arg, struct dkv_error *err)
 {
     size_t begin = 0;
     for (size_t i = 0; i < page->n; i++) {
-        DKV_TRY(visit(arg, dkv_span(page->bytes.data + begin, page->ends[i] - begin), err));
+        const size_t len = page->ends[i] - begin;
+        const struct dkv_span document = len > 0 ? dkv_span(page->bytes.data + begin, len) : dkv_span(NULL, 0);
+        DKV_TRY(visit(arg, &page->ids[i], document, err));
         begin = page->ends[i];
     }
     return DKV_OK;
 }
 
 /* One page read and visited; *last and *left go on from it. */
-static enum dkv_rc list_page(struct dkv_sqlite_store *store, const struct query *query, dkv_key_visit_fn visit,
+static enum dkv_rc list_page(struct dkv_sqlite_store *store, const struct query *query, dkv_store_visit_fn visit,
                              void *arg, struct dkv_buf *last, size_t *left, struct dkv_error *err)
 {
     struct page page = {0};
@@ -210,16 +205,16 @@ static enum dkv_rc list_page(struct dkv_sqlite_store *store, const struct query 
         rc = visit_page(&page, visit, arg, err);
     }
     *left = rc == DKV_OK && !page.is_last ? *left - page.n : 0;
-    last->len = 0;
-    if (rc == DKV_OK) {
-        rc = dkv_buf_append(last, dkv_span(page.last.bytes, sizeof(page.last.bytes)), err);
+    if (rc == DKV_OK && page.n > 0) {
+        last->len = 0;
+        rc = dkv_buf_append(last, dkv_span(page.ids[page.n - 1].bytes, sizeof(page.ids[0].bytes)), err);
     }
     dkv_buf_done(&page.bytes);
     return rc;
 }
 
 enum dkv_rc dkv_sqlite_list(struct dkv_store *base, const struct dkv_key_filter *filter, const struct dkv_uuid *after,
-                            size_t limit, dkv_key_visit_fn visit, void *arg, struct dkv_error *err)
+                            size_t limit, dkv_store_visit_fn visit, void *arg, struct dkv_error *err)
 {
     DKV_CLEANUP(query_done) struct query query = {0};
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf last = {0}; /* empty is before every _id */

@@ -44,7 +44,10 @@ static enum dkv_rc check_file_system(const char *path, const char *folder, struc
 {
     struct statfs info;
     if (statfs(folder, &info) != 0) {
-        return dkv_fail_errno(err, dkv_rc_from_errno(errno), "the folder %s of the vault", folder);
+        const enum dkv_rc rc = dkv_rc_from_errno(errno);
+        (void)dkv_fail_errno(err, rc, "the folder %s of the vault", folder);
+        dkv_error_append(err, "%s", rc == DKV_E_NOT_FOUND ? ": make it, for instance with mkdir -m 700" : "");
+        return rc;
     }
     const char *name = dkv_sqlite_network_fs((uint64_t)info.f_type & 0xffffffffu);
     DKV_CHECK(name == NULL, err, DKV_E_CONFIG,
@@ -83,7 +86,7 @@ static enum dkv_rc find_or_make_file(const char *path, bool create, struct dkv_e
 
 static enum dkv_rc prepare_place(const char *path, bool create, struct dkv_error *err)
 {
-    DKV_CHECK(path != NULL && path[0] == '/', err, DKV_E_CONFIG, "a sqlite: store needs an absolute path, not '%s'",
+    DKV_CHECK(path != NULL && path[0] == '/', err, DKV_E_CONFIG, "a sqlite: store needs an absolute path, not \"%s\"",
               path != NULL ? path : "");
     const char *slash = strrchr(path, '/');
     DKV_CLEANUP(dkv_freep) char *folder = dkv_strndup(path, slash == path ? 1 : (size_t)(slash - path));
@@ -144,7 +147,8 @@ static const char pragmas[] =
 static enum dkv_rc connect(struct dkv_sqlite_store *store, uint32_t timeout_ms, struct dkv_error *err)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
-    const int code = sqlite3_open_v2(store->path, &store->db, flags, NULL);
+    DKV_TRY(dkv_sqlite_vfs_new(store->path, &store->vfs, err));
+    const int code = sqlite3_open_v2(store->path, &store->db, flags, dkv_sqlite_vfs_name(store->vfs));
     if (code != SQLITE_OK) {
         return dkv_sqlite_fail(store->db, store->path, code, "opening", err);
     }
@@ -174,6 +178,15 @@ static enum dkv_rc judge_contents(struct dkv_sqlite_store *store, bool *ret_fres
               store->path, (long long)version);
     *ret_fresh = false;
     return DKV_OK;
+}
+
+/* In one transaction, so that what another process makes meanwhile is seen whole or not at all. */
+static enum dkv_rc judge_at_one_moment(struct dkv_sqlite_store *store, bool *ret_fresh, struct dkv_error *err)
+{
+    DKV_TRY(run_sql(store, "BEGIN", err));
+    const enum dkv_rc rc = judge_contents(store, ret_fresh, err);
+    const enum dkv_rc ended = run_sql(store, "ROLLBACK", rc == DKV_OK ? err : NULL);
+    return rc == DKV_OK ? ended : rc;
 }
 
 static const char schema[] =
@@ -247,7 +260,7 @@ static enum dkv_rc prepare_contents(struct dkv_sqlite_store *store, bool create,
                                     struct dkv_error *err)
 {
     bool fresh = false;
-    DKV_TRY(judge_contents(store, &fresh, err));
+    DKV_TRY(judge_at_one_moment(store, &fresh, err));
     DKV_CHECK(!fresh || create, err, DKV_E_NOT_FOUND, "the file %s is empty; 'dekvault vault init' makes it a vault",
               store->path);
     DKV_TRY(use_write_ahead_log(store, timeout_ms, err));
@@ -321,6 +334,7 @@ void dkv_sqlite_close(struct dkv_store *base)
         (void)sqlite3_finalize(store->statements[i]);
     }
     (void)sqlite3_close(store->db);
+    dkv_sqlite_vfs_free(store->vfs);
     pthread_mutex_destroy(&store->lock);
     dkv_free(store->path);
     dkv_free(store);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading the SQLite store by _id and by name, and counting. Owns nothing. Whoever can write the file can make its
- * columns say one thing and its documents another: a document is given out only if it is the one that was asked for.
+ * columns say one thing and its documents another: by name a document is given out only if it is the one asked for; by
+ * _id the row's bytes are, and the caller judges them.
  * Lock: taken for each look-up or page, given back before a visitor runs. */
 #include <stdlib.h>
 
@@ -15,55 +16,49 @@ struct dkv_span dkv_sqlite_column_span(sqlite3_stmt *statement, int at)
     return dkv_span(data, data != NULL ? (size_t)len : 0);
 }
 
-enum dkv_rc dkv_sqlite_check_row(const struct dkv_sqlite_store *store, struct dkv_span id, struct dkv_span document,
-                                 struct dkv_error *err)
+enum dkv_rc dkv_sqlite_read_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct dkv_uuid *ret_id,
+                                struct dkv_buf *ret, struct dkv_error *err)
+{
+    const struct dkv_span id = dkv_sqlite_column_span(statement, 0);
+    const struct dkv_span document = dkv_sqlite_column_span(statement, 1);
+    const int code = sqlite3_errcode(store->db);
+    if (code == SQLITE_NOMEM) { /* a value that SQLite has no memory to hand over looks like an empty one */
+        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
+    }
+    DKV_CHECK(id.len == sizeof(ret_id->bytes), err, DKV_E_REJECTED_CIPHERTEXT,
+              "the vault %s has a row whose _id is %zu bytes long, not 16", store->path, id.len);
+    if (document.len <= DKV_DOCUMENT_MAX) {
+        DKV_TRY(dkv_buf_append(ret, document, err));
+    }
+    memcpy(ret_id->bytes, id.data, sizeof(ret_id->bytes));
+    return DKV_OK;
+}
+
+enum dkv_rc dkv_sqlite_check_row(const struct dkv_sqlite_store *store, const struct dkv_uuid *id,
+                                 struct dkv_span document, struct dkv_error *err)
 {
     struct dkv_uuid own;
-    char text[37] = "?";
-    if (id.len == sizeof(own.bytes)) {
-        memcpy(own.bytes, id.data, sizeof(own.bytes));
-        dkv_uuid_format(&own, text);
-    }
-    const bool same = document.len <= DKV_DOCUMENT_MAX && dkv_document_peek_id(document, &own) &&
-                      dkv_span_equal(id, dkv_span(own.bytes, sizeof(own.bytes)));
-    if (same) {
+    char text[37];
+    if (dkv_document_peek_id(document, &own) && dkv_uuid_equal(&own, id)) {
         return DKV_OK;
     }
+    dkv_uuid_format(id, text);
     (void)dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT, "the vault %s keeps another document, or none, under the _id %s",
                    store->path, text);
     dkv_error_key(err, text);
     return DKV_E_REJECTED_CIPHERTEXT;
 }
 
-/* A value that SQLite has no memory to hand over looks like an empty one. */
-static enum dkv_rc check_columns(struct dkv_sqlite_store *store, struct dkv_error *err)
-{
-    const int code = sqlite3_errcode(store->db);
-    return code == SQLITE_NOMEM ? dkv_sqlite_fail(store->db, store->path, code, "reading", err) : DKV_OK;
-}
-
-static enum dkv_rc append_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct dkv_buf *ret,
-                              struct dkv_error *err)
-{
-    const struct dkv_span id = dkv_sqlite_column_span(statement, 0);
-    const struct dkv_span document = dkv_sqlite_column_span(statement, 1);
-    DKV_TRY(check_columns(store, err));
-    DKV_TRY(dkv_sqlite_check_row(store, id, document, err));
-    return dkv_buf_append(ret, document, err);
-}
-
 enum dkv_rc dkv_sqlite_get(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_buf *ret,
                            bool *ret_found, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_GET_KEY);
-    const int code = dkv_sqlite_bind_id(statement, 1, id);
-    if (code != SQLITE_OK) {
-        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
-    }
+    DKV_TRY(dkv_sqlite_check(store, dkv_sqlite_bind_id(statement, 1, id), "reading", err));
+    struct dkv_uuid own;
     bool found = false;
     DKV_TRY(dkv_sqlite_step(store, statement, "reading", &found, err));
     if (found) {
-        DKV_TRY(append_row(store, statement, ret, err));
+        DKV_TRY(dkv_sqlite_read_row(store, statement, &own, ret, err));
     }
     *ret_found = found;
     return DKV_OK;
@@ -76,8 +71,8 @@ static int compare_ids(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct dkv_uuid));
 }
 
-static enum dkv_rc get_one(struct dkv_sqlite_store *store, const struct dkv_uuid *id, dkv_key_visit_fn visit, void *arg,
-                           struct dkv_error *err)
+static enum dkv_rc get_one(struct dkv_sqlite_store *store, const struct dkv_uuid *id, dkv_store_visit_fn visit,
+                           void *arg, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf document = {0};
     bool found = false;
@@ -85,11 +80,11 @@ static enum dkv_rc get_one(struct dkv_sqlite_store *store, const struct dkv_uuid
     const enum dkv_rc rc = dkv_sqlite_get(store, id, &document, &found, err);
     dkv_sqlite_unlock(store);
     DKV_TRY(rc);
-    return found ? visit(arg, dkv_span_buf(&document), err) : DKV_OK;
+    return found ? visit(arg, id, dkv_span_buf(&document), err) : DKV_OK;
 }
 
-enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n, dkv_key_visit_fn visit,
-                                void *arg, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n,
+                                dkv_store_visit_fn visit, void *arg, struct dkv_error *err)
 {
     if (n == 0) {
         return DKV_OK;
@@ -122,7 +117,7 @@ static enum dkv_rc check_carries_name(struct dkv_sqlite_store *store, struct dkv
         }
     }
     return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT,
-                    "the vault %s has the alt name '%s' for a document that doesn't carry it", store->path, name);
+                    "the vault %s has the alt name \"%s\" for a document that doesn't carry it", store->path, name);
 }
 
 static enum dkv_rc get_named(struct dkv_sqlite_store *store, const char *name, struct dkv_buf *ret,
@@ -130,17 +125,16 @@ static enum dkv_rc get_named(struct dkv_sqlite_store *store, const char *name, s
 {
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_GET_BY_NAME);
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf document = {0};
-    const int code = dkv_sqlite_bind_text(statement, 1, name);
-    if (code != SQLITE_OK) {
-        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
-    }
+    struct dkv_uuid id;
+    DKV_TRY(dkv_sqlite_check(store, dkv_sqlite_bind_text(statement, 1, name), "reading", err));
     bool found = false;
     DKV_TRY(dkv_sqlite_step(store, statement, "reading", &found, err));
-    DKV_CHECK(found, err, DKV_E_NOT_FOUND, "no key in the vault %s has the alt name '%s'", store->path, name);
-    DKV_TRY(append_row(store, statement, &document, err));
+    DKV_CHECK(found, err, DKV_E_NOT_FOUND, "no key in the vault %s has the alt name \"%s\"", store->path, name);
+    DKV_TRY(dkv_sqlite_read_row(store, statement, &id, &document, err));
+    DKV_TRY(dkv_sqlite_check_row(store, &id, dkv_span_buf(&document), err));
     DKV_TRY(dkv_sqlite_step(store, statement, "reading", &found, err));
     DKV_CHECK(!found, err, DKV_E_CONFLICT,
-              "two keys in the vault %s have the alt name '%s'; name the one meant by its _id", store->path, name);
+              "two keys in the vault %s have the alt name \"%s\"; name the one meant by its _id", store->path, name);
     DKV_TRY(check_carries_name(store, dkv_span_buf(&document), name, err));
     return dkv_buf_append(ret, dkv_span_buf(&document), err);
 }
@@ -195,8 +189,12 @@ static char *column_text(sqlite3_stmt *statement, int at)
     return text != NULL ? dkv_strdup(text) : NULL;
 }
 
-static enum dkv_rc add_count(struct counts *counts, sqlite3_stmt *statement, struct dkv_error *err)
+static enum dkv_rc add_count(const struct dkv_sqlite_store *store, struct counts *counts, sqlite3_stmt *statement,
+                             struct dkv_error *err)
 {
+    DKV_CHECK(sqlite3_column_type(statement, 0) != SQLITE_NULL && sqlite3_column_type(statement, 1) != SQLITE_NULL, err,
+              DKV_E_REJECTED_CIPHERTEXT, "the vault %s has a key without a provider or CMK in its columns",
+              store->path);
     if (!grow(counts)) {
         return dkv_fail_memory(err);
     }
@@ -216,7 +214,7 @@ static enum dkv_rc read_counts(struct dkv_sqlite_store *store, struct counts *co
     bool row = false;
     DKV_TRY(dkv_sqlite_step(store, statement, "reading", &row, err));
     while (row) {
-        DKV_TRY(add_count(counts, statement, err));
+        DKV_TRY(add_count(store, counts, statement, err));
         DKV_TRY(dkv_sqlite_step(store, statement, "reading", &row, err));
     }
     return DKV_OK;

@@ -36,8 +36,8 @@ static enum dkv_rc write_row(struct dkv_sqlite_store *store, enum sqlite_stateme
     DKV_TRY(dkv_document_cmk(document, &cmk, err));
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, which);
     const int code = bind_row(statement, bson, document, (const char *)cmk.data);
-    return code == SQLITE_OK ? dkv_sqlite_run(store, statement, "writing", err)
-                             : dkv_sqlite_fail(store->db, store->path, code, "writing", err);
+    DKV_TRY(dkv_sqlite_check(store, code, "writing", err));
+    return dkv_sqlite_run(store, statement, "writing", err);
 }
 
 static enum dkv_rc rewrite(struct dkv_sqlite_store *store, struct dkv_span bson, struct dkv_error *err)
@@ -56,8 +56,8 @@ static enum dkv_rc run_name(struct dkv_sqlite_store *store, enum sqlite_statemen
     if (code == SQLITE_OK) {
         code = dkv_sqlite_bind_id(statement, name != NULL ? 2 : 1, id);
     }
-    return code == SQLITE_OK ? dkv_sqlite_run(store, statement, "writing", err)
-                             : dkv_sqlite_fail(store->db, store->path, code, "writing", err);
+    DKV_TRY(dkv_sqlite_check(store, code, "writing", err));
+    return dkv_sqlite_run(store, statement, "writing", err);
 }
 
 /* Asked, and not left to the constraint: the words name who has it, and someone who writes the file can drop
@@ -68,17 +68,14 @@ static enum dkv_rc check_name_is_free(struct dkv_sqlite_store *store, const char
     struct dkv_uuid owner = {0};
     char text[37];
     bool taken = false;
-    const int code = dkv_sqlite_bind_text(statement, 1, name);
-    if (code != SQLITE_OK) {
-        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
-    }
+    DKV_TRY(dkv_sqlite_check(store, dkv_sqlite_bind_text(statement, 1, name), "reading", err));
     DKV_TRY(dkv_sqlite_step(store, statement, "reading", &taken, err));
     const struct dkv_span id = taken ? dkv_sqlite_column_span(statement, 0) : dkv_span(NULL, 0);
     if (id.len == sizeof(owner.bytes)) {
         memcpy(owner.bytes, id.data, sizeof(owner.bytes));
     }
     dkv_uuid_format(&owner, text);
-    DKV_CHECK(!taken, err, DKV_E_CONFLICT, "the alt name '%s' belongs to the key %s already", name, text);
+    DKV_CHECK(!taken, err, DKV_E_CONFLICT, "the alt name \"%s\" belongs to the key %s already", name, text);
     return DKV_OK;
 }
 
@@ -89,7 +86,7 @@ static enum dkv_rc take_name(struct dkv_sqlite_store *store, const char *name, c
     return run_name(store, STMT_INSERT_NAME, name, id, err);
 }
 
-/* The stored document, or DKV_E_NOT_FOUND. */
+/* The stored bytes, unjudged, or DKV_E_NOT_FOUND. */
 static enum dkv_rc get_stored(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_buf *ret,
                               struct dkv_error *err)
 {
@@ -123,6 +120,7 @@ static enum dkv_rc change_document(struct dkv_sqlite_store *store, void *arg, st
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf next = {0};
     DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
     DKV_TRY(get_stored(store, change->id, &stored, err));
+    DKV_TRY(dkv_sqlite_check_row(store, change->id, dkv_span_buf(&stored), err)); /* or rewrite() hits another row */
     DKV_TRY(dkv_document_parse(dkv_span_buf(&stored), &document, err));
     DKV_TRY(change->change(store, change, dkv_span_buf(&stored), &document, &next, err));
     if (next.len == 0) {
@@ -155,10 +153,7 @@ static enum dkv_rc check_id_is_free(struct dkv_sqlite_store *store, const struct
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_GET_KEY);
     char text[37];
     bool taken = false;
-    const int code = dkv_sqlite_bind_id(statement, 1, id);
-    if (code != SQLITE_OK) {
-        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
-    }
+    DKV_TRY(dkv_sqlite_check(store, dkv_sqlite_bind_id(statement, 1, id), "reading", err));
     DKV_TRY(dkv_sqlite_step(store, statement, "reading", &taken, err));
     dkv_uuid_format(id, text);
     DKV_CHECK(!taken, err, DKV_E_CONFLICT, "the vault %s has a key %s already", store->path, text);
