@@ -86,8 +86,9 @@ static enum dkv_rc open_folder(const char *folder, judge_fn judge, int *ret_fd, 
     return DKV_OK;
 }
 
-/* The folder that was named, where that isn't the one that holds the file. */
-static enum dkv_rc judge_named_folder(const char *path, const char *holding, judge_fn judge, struct dkv_error *err)
+/* The folder that was named, where that isn't the one that holds the file. Not inlined: its two paths would stay on
+ * the stack of everything that is opened after it. */
+static __attribute__((noinline)) enum dkv_rc judge_named_folder(const char *path, const char *holding, judge_fn judge, struct dkv_error *err)
 {
     char named[PATH_MAX], named_resolved[PATH_MAX];
     DKV_CLEANUP(dkv_fd_close) int fd = -1;

@@ -200,6 +200,7 @@ static const char file_head[] =
     "A PIN or a key never stands in the file itself: it says where they are.\n"
     "Such a secret file belongs to root or to the user and has no permission for\n"
     "others; its group may read it where\n.Li allow\\-group\\-read\nsays so.\n"
+    "Nobody else may be able to exchange it in its folder.\n"
     ".Sh SETTINGS\nThe groups are\n.Li vault ,\n.Li vaults ,\n.Li providers ,\n.Li audit\nand\n.Li memory .\n"
     "A provider's key is its KMS provider id, as MongoDB writes it:\n.Ar type\nor\n.Ar type : Ns Ar name .\n"
     "A plug-in has settings of its own beside those of every provider.\n.Bl -tag -width Ds\n";

@@ -50,6 +50,9 @@ static void pause_for(uint32_t pause_ms)
 
 static enum dkv_rc restart(struct dkv_provider *self, struct dkv_error *err)
 {
+    if (self->module == NULL) { /* it didn't start; look will load it */
+        return DKV_OK;
+    }
     const enum dkv_rc rc = dkv_p11_module_restart(self->module, err);
     if (rc != DKV_OK) {
         put_module(self);

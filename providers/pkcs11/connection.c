@@ -9,23 +9,6 @@
 
 #define FIRST_TRIES 4
 
-enum dkv_rc dkv_p11_check_call(const struct dkv_provider *self, const struct dkv_call *call, struct dkv_error *err)
-{
-    DKV_CHECK(call->cancelled == NULL || *call->cancelled == 0, err, DKV_E_CANCELLED, "the call was cancelled");
-    DKV_CHECK(call->deadline_ms == 0 || self->host->monotonic_ms() < call->deadline_ms, err, DKV_E_UNREACHABLE,
-              "the call took longer than its time (timeout-ms)");
-    return DKV_OK;
-}
-
-uint32_t dkv_p11_remaining_ms(const struct dkv_provider *self, const struct dkv_call *call)
-{
-    if (call->deadline_ms == 0) {
-        return self->settings->timeout_ms > 0 ? self->settings->timeout_ms : 1;
-    }
-    const int64_t rest = call->deadline_ms - self->host->monotonic_ms();
-    return rest < 1 ? 1 : rest > INT32_MAX ? INT32_MAX : (uint32_t)rest;
-}
-
 /* The sessions of a parent process are the parent's: closing them in the child would log the parent out of some tokens.
  */
 static enum dkv_rc check_process(const struct dkv_provider *self, struct dkv_error *err)

@@ -254,6 +254,8 @@ static inline const struct dkv_value *dkv_p11_option(const struct dkv_provider *
     return &self->settings->values[option];
 }
 
+/* ---- call.c ---- */
+
 DKV_MUST_USE enum dkv_rc dkv_p11_check_call(const struct dkv_provider *self, const struct dkv_call *call,
                                             struct dkv_error *err);
 /* Milliseconds until the call's deadline, never 0; fallback: the entry's timeout. */

@@ -5,6 +5,7 @@
 #include "providers/pkcs11/internal.h"
 
 #include <stdio.h>
+#include <time.h>
 
 struct attempt {
     struct dkv_provider *self;
@@ -16,12 +17,27 @@ struct attempt {
 
 /* ---- Whether the token may be tried at all ---- */
 
+#define INFO_TRIES 10
+#define INFO_PAUSE_MS 8
+
+/* SoftHSM reads the token's file in each call, and fails while another process is writing it. */
+static CK_RV get_token_info(const struct dkv_provider *self, CK_TOKEN_INFO *ret)
+{
+    static const struct timespec pause = {.tv_nsec = INFO_PAUSE_MS * 1000000L};
+    CK_RV rv = self->functions->C_GetTokenInfo(self->token.slot, ret);
+    for (int i = 1; i < INFO_TRIES && rv == CKR_GENERAL_ERROR; i++) {
+        (void)nanosleep(&pause, NULL);
+        rv = self->functions->C_GetTokenInfo(self->token.slot, ret);
+    }
+    return rv;
+}
+
 /* The session is open by now and ends with its token: a token that was exchanged before that is found out here. */
 static enum dkv_rc read_flags(struct dkv_provider *self, struct dkv_error *err)
 {
     CK_TOKEN_INFO info = {0};
     struct dkv_p11_token now;
-    const CK_RV rv = self->functions->C_GetTokenInfo(self->token.slot, &info);
+    const CK_RV rv = get_token_info(self, &info);
     if (rv != CKR_OK) {
         return dkv_p11_fail(err, rv, "token %s: C_GetTokenInfo", self->token.label);
     }

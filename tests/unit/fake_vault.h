@@ -21,8 +21,8 @@ struct fake_provider {
     bool masterkey_is_empty;
     void (*at_unwrap)(void);    /* called at each unwrap */
     /* What was asked. */
-    unsigned opens, closes, wraps, unwraps, check_wraps, cmks_out;
-    bool saw_plain_outside_secret_memory;
+    _Atomic unsigned opens, closes, wraps, unwraps, check_wraps, cmks_out; /* threads share the provider */
+    _Atomic bool saw_plain_outside_secret_memory;
 };
 extern struct fake_provider fake;
 
