@@ -102,7 +102,7 @@ static __attribute__((noinline)) enum dkv_rc judge_named_folder(const char *path
 static enum dkv_rc open_regular(int folder, const char *name, const char *path, int *ret_fd, struct stat *ret_stat,
                                 struct dkv_error *err)
 {
-    struct stat info;
+    struct stat info = {0};
     DKV_CLEANUP(dkv_fd_close) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
     if (fd < 0 || fstat(fd, &info) != 0) {
         return fail_open(path, err);
@@ -133,7 +133,7 @@ static enum dkv_rc open_resolved(const char *path, char resolved[static PATH_MAX
 static enum dkv_rc open_trusted(const char *path, char resolved[static PATH_MAX], int *ret_fd, struct stat *ret_stat,
                                 struct dkv_error *err)
 {
-    struct stat info;
+    struct stat info = {0};
     DKV_CLEANUP(dkv_fd_close) int fd = -1;
     DKV_TRY(open_resolved(path, resolved, judge_writers, &fd, &info, err));
     DKV_TRY(judge_writers("the file", resolved, &info, err));

@@ -45,6 +45,7 @@ static enum dkv_rc connect_once(struct dkv_provider *self, const struct dkv_call
                                 const struct dkv_p11_login_options *options, struct dkv_error *err)
 {
     CK_RV rv = CKR_OK;
+    self->is_pin_sent = false;
     DKV_TRY(dkv_p11_token_await(self, call, err));
     self->pid = getpid();
     self->generation++;
@@ -65,12 +66,17 @@ static enum dkv_rc connect_anew(struct dkv_provider *self, const struct dkv_call
     return rc;
 }
 
-/* A token that was found without a serial and then has one, or has a PIN by its flags and none in the login, was read
- * while it was written (await.c). In neither case a PIN was compared. */
+/* A token that was found, and then has no PIN, or another serial after none, or fails a call before any PIN was sent, was
+ * read while it was written (await.c). In no case a PIN was compared. */
 static bool may_be_half_read(const struct dkv_provider *self, enum dkv_rc rc, const struct dkv_error *err)
 {
-    return (rc == DKV_E_UNREACHABLE && self->generation > 0 && self->token.serial[0] == '\0') ||
-           (rc != DKV_OK && err->native_system == DKV_NATIVE_PKCS11 && err->native_code == CKR_USER_PIN_NOT_INITIALIZED);
+    if (rc == DKV_OK || self->generation == 0) {
+        return false;
+    }
+    const CK_RV rv = err->native_system == DKV_NATIVE_PKCS11 ? (CK_RV)err->native_code : CKR_OK;
+    return rv == CKR_USER_PIN_NOT_INITIALIZED ||
+           (!self->is_pin_sent &&
+            (rv == CKR_GENERAL_ERROR || (rc == DKV_E_UNREACHABLE && self->token.serial[0] == '\0')));
 }
 
 /* Each login is guarded as if it were the first. */

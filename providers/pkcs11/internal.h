@@ -232,6 +232,7 @@ struct dkv_provider {
     bool is_connected;
     uint64_t generation; /* of connections; 0: never connected */
     struct dkv_p11_token token;
+    bool is_pin_sent;             /* in this connection */
     CK_SESSION_HANDLE main;       /* keeps the login, and finds */
     struct dkv_secret pin;        /* of fd or prompt */
     char proved_fingerprint[192]; /* of the PIN that has succeeded in this process; "" none */

@@ -182,6 +182,7 @@ static enum dkv_rc send_pin(struct attempt *attempt, struct dkv_error *err)
 {
     struct dkv_provider *self = attempt->self;
     DKV_TRY(dkv_p11_guard_arm(self, &attempt->source, &attempt->before, err));
+    self->is_pin_sent = true;
     const CK_RV rv = self->functions->C_Login(self->main, CKU_USER, attempt->pin.data, attempt->pin.len);
     if (rv == CKR_OK) {
         return succeed(attempt, err);

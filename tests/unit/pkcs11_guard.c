@@ -162,6 +162,74 @@ static void a_token_that_loses_sight_of_its_pin_is_asked_again(void)
     fixture_close(&fixture);
 }
 
+static unsigned n_starts, n_failing, n_infos; /* how often a start of the module gives a token that fails */
+
+static CK_RV counting_initialize(void *arguments)
+{
+    n_starts++;
+    n_infos = 0;
+    return real->C_Initialize(arguments);
+}
+
+/* Found, and then it fails. */
+static CK_RV half_read_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+    CK_SLOT_ID slots[16];
+    CK_ULONG n = 16;
+    const CK_RV rv = real->C_GetTokenInfo(slot, info);
+    CU_ASSERT_EQUAL_FATAL(real->C_GetSlotList(CK_TRUE, slots, &n), CKR_OK);
+    return ++n_infos > n && n_starts <= n_failing ? CKR_GENERAL_ERROR : rv;
+}
+
+static CK_FUNCTION_LIST *interpose_half_read(CK_FUNCTION_LIST *functions)
+{
+    CK_FUNCTION_LIST *list = interpose(functions);
+    list->C_Initialize = counting_initialize;
+    list->C_GetTokenInfo = half_read_token_info;
+    return list;
+}
+
+static void a_token_that_was_read_by_halves_is_read_again(void)
+{
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    dkv_pkcs11_set_functions_wrapper(interpose_half_read);
+    n_starts = 0;
+    n_failing = 2;
+    start_fixture(&fixture);
+    ASSERT_OK(touch(&fixture, &err));
+    CU_ASSERT_EQUAL(n_starts, 3);
+    CU_ASSERT_EQUAL(counts.login, 1);
+
+    n_failing = UINT_MAX;
+    n_starts = 0;
+    restart(&fixture);
+    ASSERT_RC(DKV_E_TRANSIENT, touch(&fixture, &err));
+
+    CU_ASSERT_EQUAL(n_starts, 4);
+    CU_ASSERT_EQUAL(counts.login, 1);
+    fixture_close(&fixture);
+}
+
+static void a_login_that_failed_otherwise_is_not_made_again(void)
+{
+    struct fixture fixture;
+    struct dkv_error err = {0};
+    if (!start_softhsm()) {
+        return;
+    }
+    start_fixture(&fixture);
+    login_answer = CKR_GENERAL_ERROR;
+
+    ASSERT_RC(DKV_E_TRANSIENT, touch(&fixture, &err));
+
+    CU_ASSERT_EQUAL(counts.login, 1);
+    fixture_close(&fixture);
+}
+
 static void no_error_names_the_pin(void)
 {
     struct fixture fixture;
@@ -859,6 +927,8 @@ static const struct dkv_test tests[] = {
     DKV_TEST(a_wrong_pin_is_sent_once_then_refused_until_the_file_changes),
     DKV_TEST(the_error_of_a_refused_pin_says_what_really_helps),
     DKV_TEST(a_token_that_loses_sight_of_its_pin_is_asked_again),
+    DKV_TEST(a_token_that_was_read_by_halves_is_read_again),
+    DKV_TEST(a_login_that_failed_otherwise_is_not_made_again),
     DKV_TEST(no_error_names_the_pin),
     DKV_TEST(a_deliberate_login_is_tried_whatever_is_remembered),
     DKV_TEST(of_twenty_processes_with_a_wrong_pin_one_sends_it),
