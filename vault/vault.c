@@ -4,7 +4,6 @@
  * No lock: a vault doesn't change once it is open. */
 #include "vault/vault.h"
 
-#include "base/crypto.h"
 #include "base/file.h"
 #include "base/mem.h"
 

@@ -2,8 +2,6 @@
 /* The embedded store: one SQLite file in WAL mode. Here: its table of functions, and the state table. */
 #include "vault/store/sqlite.h"
 
-#include "base/mem.h"
-
 /* ---- State ---- */
 
 static enum dkv_rc read_state(struct dkv_sqlite_store *store, const char *key, struct dkv_buf *ret, bool *ret_found,
