@@ -5,6 +5,7 @@
 #define BENCH_BENCH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -18,13 +19,18 @@ struct dkv_bench_measure {
     dkv_bench_fn peer;
 };
 
+struct dkv_bench_options {
+    bool json;
+    uint32_t keys; /* how many to measure among, where that matters; 0: the suite's default */
+};
+
 struct dkv_bench_suite {
     const char *name;
     const char *summary;
-    enum dkv_rc (*run)(bool json, struct dkv_error *err);
+    enum dkv_rc (*run)(const struct dkv_bench_options *options, struct dkv_error *err);
 };
 
-extern const struct dkv_bench_suite dkv_bench_wrap;
+extern const struct dkv_bench_suite dkv_bench_wrap, dkv_bench_store_suite;
 
 /* dkv_bench_header, dkv_bench_run: print the table's head (nothing with json); measure for about two seconds and print
  * a line. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dekvault-bench SUITE [--json]: the table of suites, the clock and the output. */
+/* dekvault-bench SUITE [--json] [--keys N]: the table of suites, the clock and the output. */
 #include "bench/bench.h"
 
 #include <ftw.h>
@@ -14,7 +14,7 @@
 #define SLICE_MS 50
 #define SLICES 20 /* of each side */
 
-static const struct dkv_bench_suite *const suites[] = {&dkv_bench_wrap};
+static const struct dkv_bench_suite *const suites[] = {&dkv_bench_wrap, &dkv_bench_store_suite};
 
 static char folder[] = "/tmp/dekvault-bench-XXXXXX";
 
@@ -85,21 +85,21 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 
 static int usage(FILE *out)
 {
-    fprintf(out, "usage: dekvault-bench SUITE [--json]\nsuites:\n");
+    fprintf(out, "usage: dekvault-bench SUITE [--json] [--keys N]\nsuites:\n");
     for (size_t i = 0; i < DKV_COUNT(suites); i++) {
         fprintf(out, "  %-8s %s\n", suites[i]->name, suites[i]->summary);
     }
     return out == stdout ? 0 : 2;
 }
 
-static int run_suite(const struct dkv_bench_suite *suite, bool json)
+static int run_suite(const struct dkv_bench_suite *suite, const struct dkv_bench_options *options)
 {
     struct dkv_error err = {0};
     if (mkdtemp(folder) == NULL) {
         perror(folder);
         return 1;
     }
-    const enum dkv_rc rc = suite->run(json, &err);
+    const enum dkv_rc rc = suite->run(options, &err);
     nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     if (rc != DKV_OK) {
         fprintf(stderr, "dekvault-bench: %s: %s\n", dkv_class_name(rc), err.message);
@@ -107,15 +107,36 @@ static int run_suite(const struct dkv_bench_suite *suite, bool json)
     return rc == DKV_OK ? 0 : 1;
 }
 
+/* false: they aren't options. */
+static bool read_options(int argc, char **argv, struct dkv_bench_options *ret)
+{
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            ret->json = true;
+        } else if (strcmp(argv[i], "--keys") == 0 && i + 1 < argc) {
+            char *end = NULL;
+            const unsigned long keys = strtoul(argv[++i], &end, 10);
+            if (keys == 0 || keys > UINT32_MAX || *end != '\0') {
+                return false;
+            }
+            ret->keys = (uint32_t)keys;
+        } else {
+            return false;
+        }
+    }
+    return argc >= 2;
+}
+
 int main(int argc, char **argv)
 {
-    const bool json = argc == 3 && strcmp(argv[2], "--json") == 0;
+    struct dkv_bench_options options = {.json = false};
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         return usage(stdout);
     }
-    for (size_t i = 0; (argc == 2 || json) && i < DKV_COUNT(suites); i++) {
+    const bool has_suite = read_options(argc, argv, &options);
+    for (size_t i = 0; has_suite && i < DKV_COUNT(suites); i++) {
         if (strcmp(argv[1], suites[i]->name) == 0) {
-            return run_suite(suites[i], json);
+            return run_suite(suites[i], &options);
         }
     }
     return usage(stderr);

@@ -230,7 +230,7 @@ static enum dkv_rc run_profiles(struct dkv_providers *providers, CK_FUNCTION_LIS
     return rc;
 }
 
-static enum dkv_rc run_wrap(bool json, struct dkv_error *err)
+static enum dkv_rc run_wrap(const struct dkv_bench_options *options, struct dkv_error *err)
 {
     struct dkv_provider_file *file = NULL;
     struct dkv_providers *providers = NULL;
@@ -245,7 +245,7 @@ static enum dkv_rc run_wrap(bool json, struct dkv_error *err)
         rc = dkv_providers_new(file, &providers, err);
     }
     if (rc == DKV_OK) {
-        rc = run_profiles(providers, raw, json, err);
+        rc = run_profiles(providers, raw, options->json, err);
     }
     dkv_providers_free(providers);
     dkv_provider_file_close(file);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `vault init` and `vault info`. No lock. */
-#include "cli/command.h"
+/* `vault init` and `vault info`, and the group's table. No lock. */
+#include "cli/cmd_vault.h"
 #include "cli/names.h"
 
 #include <inttypes.h>
@@ -8,6 +8,33 @@
 
 #include "base/crypto.h"
 #include "dekvault/process.h"
+
+/* ---- The index ---- */
+
+static const struct index_note {
+    const char *state, *note;
+} index_notes[] = {
+    {"missing", "no key gets a new alt name until `dekvault vault init` has made the index"},
+    {"not-unique", "two keys could have one alt name: drop the index keyAltNames_1, then run `dekvault vault init`"},
+    {"not-partial",
+     "a second key without alt names couldn't be made: drop the index keyAltNames_1, then run `dekvault vault init`"},
+    {"sharded",
+     "a sharded collection can't keep alt names unique: move the vault to one that isn't with `dekvault vault copy`"},
+    {"unknown", "this user may not see the index: it needs the privilege listIndexes on the collection"},
+};
+
+/* What is wrong with the index and which command mends it; nothing when it is "ok". */
+static enum dkv_rc print_index_note(struct dkv_output *out, const char *state, struct dkv_error *err)
+{
+    static const char indent[] = "         ";
+    for (size_t i = 0; i < DKV_COUNT(index_notes) && !out->quiet; i++) {
+        if (strcmp(index_notes[i].state, state) == 0) {
+            DKV_TRY(dkv_out_printf(out, err, "%s", indent));
+            return dkv_out_wrapped(out, index_notes[i].note, strlen(indent), strlen(indent), err);
+        }
+    }
+    return DKV_OK;
+}
 
 /* ---- init ---- */
 
@@ -23,7 +50,9 @@ static enum dkv_rc init(struct dkv_cli *cli, struct dkv_error *err)
     DKV_TRY(dkv_vault_index_state(cli->vault, &index, err));
     const char *store = dkv_vault_store(cli->vault);
     if (!cli->out.json) {
-        return dkv_out_note(&cli->out, err, "%s: %s, index %s\n", store, created ? "made" : "was there already", index);
+        DKV_TRY(dkv_out_note(&cli->out, err, "%s: %s, index %s\n", store, created ? "made" : "was there already",
+                             index));
+        return print_index_note(&cli->out, index, err);
     }
     DKV_TRY(dkv_buf_append_str(&json, "{", err));
     DKV_TRY(dkv_json_member_text(&json, "store", store, err));
@@ -108,8 +137,10 @@ static enum dkv_rc print_memory(struct dkv_output *out, struct dkv_error *err)
 static enum dkv_rc info_text(struct info *info, const char *store, const char *index, struct dkv_error *err)
 {
     struct dkv_output *out = info->out;
-    DKV_TRY(dkv_out_printf(out, err, "store    %s\nindex    %s\nkeys     %" PRIu64 "\ncrypto   %s\nfips     %s\n",
-                           store, index, info->n_keys, dkv_crypto_backend(), dkv_crypto_is_fips() ? "yes" : "no"));
+    DKV_TRY(dkv_out_printf(out, err, "store    %s\nindex    %s\n", store, index));
+    DKV_TRY(print_index_note(out, index, err));
+    DKV_TRY(dkv_out_printf(out, err, "keys     %" PRIu64 "\ncrypto   %s\nfips     %s\n", info->n_keys,
+                           dkv_crypto_backend(), dkv_crypto_is_fips() ? "yes" : "no"));
     if (out->verbose) {
         DKV_TRY(print_memory(out, err));
     }
@@ -134,6 +165,12 @@ static enum dkv_rc show_info(struct dkv_cli *cli, struct dkv_error *err)
     return cli->out.json ? info_json(&info, store, index, err) : info_text(&info, store, index, err);
 }
 
+static const struct dkv_cli_option copy_options[] = {
+    {.name = "from", .argument = "NAME", .help = "the vault to read: `default`, or a name of `vaults`"},
+    {.name = "to", .argument = "NAME", .help = "the vault to copy to; it must exist, see `vault init`"},
+    {.name = "dry-run", .help = "write nothing, and say what would be done"},
+};
+
 static const struct dkv_command commands[] = {
     {
         .group = "vault",
@@ -151,6 +188,23 @@ static const struct dkv_command commands[] = {
         .details = "With --verbose also how much memory for secrets there is.",
         .need = DKV_NEED_VAULT,
         .run = show_info,
+    },
+    {
+        .group = "vault",
+        .verb = "copy",
+        .summary = "copy all keys of one vault to another, of any kind",
+        .usage = "--from NAME --to NAME [--dry-run]",
+        .details =
+            "Documents go over unchanged, each is read back and compared, and the state goes with them; no key is "
+            "opened. What is at the destination already is left as it is: the same document counts as present, "
+            "another one of the same _id, or another key with the same alt name, is refused. Refused keys are listed "
+            "and the others copied; the exit code is that of what was refused, 1 when keys were refused differently. "
+            "With --json at most 1000 of the refused are listed, and refused_count has them all. It may be "
+            "interrupted, also with Ctrl-C: the same command goes on where it was. The source is only read.",
+        .options = copy_options,
+        .n_options = DKV_COUNT(copy_options),
+        .need = DKV_NEED_FILE,
+        .run = dkv_cmd_vault_copy,
     },
 };
 const struct dkv_command_group dkv_vault_commands = {"vault", "the key vault", commands, DKV_COUNT(commands)};

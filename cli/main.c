@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "dekvault/process.h"
+#include "vault/store.h"
 
 /* A closed standard descriptor would be taken by the next file opened, the vault for instance, and be written to. */
 static void open_standard_descriptors(void)
@@ -89,6 +90,7 @@ static enum dkv_rc run(struct dkv_cli *cli, int argc, char **argv, struct dkv_er
     DKV_TRY(dkv_cli_parse(cli, argc, argv, err));
     judge_output(&cli->out);
     dkv_set_log(print_log, &cli->out);
+    dkv_store_quiet();
     const enum dkv_rc rc = dispatch(cli, err);
     /* What was printed before a failure counts too: a half of a list is still one. */
     const enum dkv_rc flushed = dkv_out_flush(&cli->out, rc == DKV_OK ? err : NULL);

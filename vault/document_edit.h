@@ -18,6 +18,13 @@ DKV_MUST_USE enum dkv_rc dkv_document_set_material(struct dkv_span bson, struct 
 DKV_MUST_USE enum dkv_rc dkv_document_set_status(struct dkv_span bson, int32_t status, struct dkv_buf *ret,
                                                  struct dkv_error *err);
 
+/* dkv_document_id_first: the same with _id as the first element, where a MongoDB server puts it; nothing else moves. */
+DKV_MUST_USE enum dkv_rc dkv_document_id_first(struct dkv_span bson, struct dkv_buf *ret, struct dkv_error *err);
+
+/* dkv_document_same: equal byte for byte, but that _id may stand in another place. Of bytes that need not be valid
+ * documents; want of memory is an error. */
+DKV_MUST_USE enum dkv_rc dkv_document_same(struct dkv_span a, struct dkv_span b, bool *ret, struct dkv_error *err);
+
 /* dkv_document_peek_id: the _id of bytes that need not be a valid document; false when there is none. */
 bool dkv_document_peek_id(struct dkv_span bson, struct dkv_uuid *ret);
 

@@ -1,27 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Importing key documents that were made elsewhere.
- * Invariant: the bytes go in unchanged, or not at all; and unless the caller waives it, only after they have opened
+ * Invariant: the bytes go in unchanged (but for what a MongoDB server does to the place of _id), or not at all; and unless the caller waives it, only after they have opened
  * here. No lock of its own: the store's insert decides between two importers. */
 #include "vault/dek.h"
+#include "vault/document_edit.h"
 #include "vault/key.h"
 #include "vault/operation.h"
 #include "vault/pinned.h"
 
-static enum dkv_rc check_pinned_names(const struct dkv_vault *vault, const struct dkv_document *document,
-                                      struct dkv_error *err)
-{
-    for (size_t i = 0; i < document->n_alt_names; i++) {
-        DKV_TRY(dkv_pinned_check(vault->file, vault->settings, document->alt_names[i], &document->id, err));
-    }
-    return DKV_OK;
-}
-
-/* *ret_present: a document with the same bytes is there. DKV_E_CONFLICT: one with others. */
+/* *ret_present: the same document is there, wherever its _id stands. DKV_E_CONFLICT: another one. */
 static enum dkv_rc look_for_it(struct dkv_vault *vault, const struct dkv_document *document, struct dkv_span bytes,
                                bool *ret_present, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf stored = {0};
     struct dkv_error missing = {0};
+    bool same = false;
     char id[37];
     const enum dkv_rc rc = dkv_key_find(vault, &document->id, &stored, &missing);
     if (rc == DKV_E_NOT_FOUND) {
@@ -35,7 +28,8 @@ static enum dkv_rc look_for_it(struct dkv_vault *vault, const struct dkv_documen
         return rc;
     }
     dkv_uuid_format(&document->id, id);
-    DKV_CHECK(dkv_span_equal(dkv_span_buf(&stored), bytes), err, DKV_E_CONFLICT,
+    DKV_TRY(dkv_document_same(dkv_span_buf(&stored), bytes, &same, err));
+    DKV_CHECK(same, err, DKV_E_CONFLICT,
               "another document with _id %s is in %s: delete it first if this one is to take its place", id,
               vault->store_text);
     *ret_present = true;
@@ -77,7 +71,7 @@ enum dkv_rc dkv_key_import(struct dkv_vault *vault, struct dkv_span document, bo
     DKV_CLEANUP(dkv_document_done) struct dkv_document parsed = {0};
     bool is_present = false;
     DKV_TRY(dkv_document_parse(document, &parsed, err));
-    DKV_TRY(check_pinned_names(vault, &parsed, err));
+    DKV_TRY(dkv_pinned_check_all(vault->file, vault->settings, &parsed, err));
     DKV_TRY(look_for_it(vault, &parsed, document, &is_present, err));
     if (!is_present) {
         DKV_TRY(insert_and_record(vault, &parsed, document, unverified, err));

@@ -29,3 +29,12 @@ enum dkv_rc dkv_pinned_check(const struct dkv_provider_file *file, const struct 
     dkv_error_key(err, name);
     return rc;
 }
+
+enum dkv_rc dkv_pinned_check_all(const struct dkv_provider_file *file, const struct dkv_vault_settings *settings,
+                                 const struct dkv_document *document, struct dkv_error *err)
+{
+    for (size_t i = 0; i < document->n_alt_names; i++) {
+        DKV_TRY(dkv_pinned_check(file, settings, document->alt_names[i], &document->id, err));
+    }
+    return DKV_OK;
+}

@@ -8,13 +8,23 @@
 #include "vault/document.h"
 
 struct dkv_store_settings {
-    const char *location;  /* after "sqlite:": an absolute path; or a mongodb:// URI */
+    const char *location;  /* after "sqlite:": an absolute path; or the whole mongodb:// URI, which may hold a password */
     const char *name_space; /* mongodb: database.collection; else NULL */
     uint32_t timeout_ms;
 };
 
 enum dkv_clash { DKV_CLASH_NONE, DKV_CLASH_ID, DKV_CLASH_NAME };
-enum dkv_index_state { DKV_INDEX_OK, DKV_INDEX_MISSING };
+/* The unique index on alt names. Only with DKV_INDEX_OK are new names taken. UNKNOWN: whoever asks may not see it. */
+enum dkv_index_state {
+    DKV_INDEX_OK,
+    DKV_INDEX_MISSING,
+    DKV_INDEX_NOT_UNIQUE,
+    DKV_INDEX_NOT_PARTIAL,
+    DKV_INDEX_SHARDED, /* missing, and can't be made: the collection is sharded */
+    DKV_INDEX_UNKNOWN
+};
+
+#define DKV_STORE_BATCH 1000u /* documents of one insert_many */
 
 /* One row of a store: the _id under which it is kept and its bytes, borrowed for the call. They are as they are, which
  * need not be a document, nor one with this _id: the vault judges. Empty: none, or more than DKV_DOCUMENT_MAX bytes.
@@ -22,23 +32,34 @@ enum dkv_index_state { DKV_INDEX_OK, DKV_INDEX_MISSING };
 typedef enum dkv_rc (*dkv_store_visit_fn)(void *arg, const struct dkv_uuid *id, struct dkv_span document,
                                           struct dkv_error *err);
 
+/* One value of the state table, borrowed for the call. Anything but DKV_OK ends the reading and is its result. */
+typedef enum dkv_rc (*dkv_state_visit_fn)(void *arg, const char *key, struct dkv_span value, struct dkv_error *err);
+
 struct dkv_store; /* first member of each kind's own struct */
 
 struct dkv_store_ops {
     const char *scheme; /* "sqlite" */
 
-    /* open: DKV_E_NOT_FOUND when it doesn't exist and create is false. *ret_created may be NULL. */
+    /* open: DKV_E_NOT_FOUND when it doesn't exist and create is false; a store on a server isn't asked until it is used.
+     * *ret_created may be NULL. */
     enum dkv_rc (*open)(const struct dkv_store_settings *settings, bool create, bool *ret_created,
                         struct dkv_store **ret, struct dkv_error *err);
     void (*close)(struct dkv_store *store);
 
+    /* ensure_index: makes it when it is missing. DKV_OK: it is DKV_INDEX_OK; else the words say which command mends it.
+     */
     enum dkv_rc (*ensure_index)(struct dkv_store *store, struct dkv_error *err);
     enum dkv_rc (*check_index)(struct dkv_store *store, enum dkv_index_state *ret, struct dkv_error *err);
 
-    /* insert: the bytes of a valid document. DKV_E_CONFLICT: *ret_clash (may be NULL) says whether _id or a name is
-     * taken. */
+    /* insert: the bytes of a valid document; kept as they are, but that a MongoDB server puts the _id first.
+     * DKV_E_CONFLICT: *ret_clash (may be NULL) says whether _id or a name is taken. */
     enum dkv_rc (*insert)(struct dkv_store *store, struct dkv_span document, enum dkv_clash *ret_clash,
                           struct dkv_error *err);
+
+    /* insert_many: n (at most DKV_STORE_BATCH) documents as by insert, but a clash of one keeps no other out:
+     * ret_clashes[i] is why document i isn't in, DKV_CLASH_NONE if it is. Anything but DKV_OK: some may be in. */
+    enum dkv_rc (*insert_many)(struct dkv_store *store, const struct dkv_span *documents, size_t n,
+                               enum dkv_clash *ret_clashes, struct dkv_error *err);
 
     /* get_many: visits the ones that exist, ordered by _id. */
     enum dkv_rc (*get_many)(struct dkv_store *store, const struct dkv_uuid *ids, size_t n, dkv_store_visit_fn visit,
@@ -79,15 +100,21 @@ struct dkv_store_ops {
     enum dkv_rc (*state_get)(struct dkv_store *store, const char *key, struct dkv_buf *ret, struct dkv_error *err);
     enum dkv_rc (*state_put)(struct dkv_store *store, const char *key, struct dkv_span expected, struct dkv_span value,
                              struct dkv_error *err);
+    /* state_list: visits all of it, ordered by key. The store may be used from inside. */
+    enum dkv_rc (*state_list)(struct dkv_store *store, dkv_state_visit_fn visit, void *arg, struct dkv_error *err);
 };
 
 struct dkv_store {
     const struct dkv_store_ops *ops;
 };
 
-extern const struct dkv_store_ops dkv_sqlite_store_ops;
+extern const struct dkv_store_ops dkv_sqlite_store_ops, dkv_mongodb_store_ops;
 
 /* dkv_store_find: by the "scheme:" of a store setting; *ret_location is what follows. NULL: unknown. */
 const struct dkv_store_ops *dkv_store_find(const char *store, const char **ret_location);
+
+/* dkv_store_quiet: what libmongoc says goes to our log, level debug, instead of to standard error. For programs of our
+ * own: it changes the whole process. Before any store is opened. */
+void dkv_store_quiet(void);
 
 #endif

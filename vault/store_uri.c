@@ -46,6 +46,16 @@ static bool has_secret_option(const char *uri)
     return false;
 }
 
+/* A user name or password with a bare '@' or '/' in it: the rest of the password would be taken for a host, be looked
+ * up in DNS and be shown in errors. The connection string specification asks for them to be percent-encoded. */
+static bool has_bare_reserved(const char *hosts)
+{
+    const size_t options_at = strcspn(hosts, "?");
+    const char *first = (const char *)memchr(hosts, '@', options_at);
+    const char *last = (const char *)memrchr(hosts, '@', options_at);
+    return first != last || (last != NULL && (size_t)(last - hosts) > strcspn(hosts, "/"));
+}
+
 const char *dkv_store_uri_judge(const char *uri, bool may_hold_password)
 {
     const size_t sqlite_len = sizeof(SQLITE_SCHEME) - 1;
@@ -59,6 +69,9 @@ const char *dkv_store_uri_judge(const char *uri, bool may_hold_password)
     }
     if (!may_hold_password && (has_password(hosts) || has_secret_option(hosts))) {
         return "holds a password: put the URI in a file of its own, mode 0600, and name that with store-source";
+    }
+    if (has_bare_reserved(hosts)) {
+        return "has a user name or password that isn't percent-encoded: write @ as %40, / as %2F, : as %3A, % as %25";
     }
     return NULL;
 }

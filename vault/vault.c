@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "vault/provider_file_groups.h"
 
 #define LOCATION_MAX 8192u
 
@@ -33,15 +34,26 @@ static enum dkv_rc read_location(const struct dkv_provider_file *file, const str
     return terminate(&read, ret, err);
 }
 
+/* What the provider file's check judges of `store`, it could not of the text that a store-source holds. */
+static enum dkv_rc judge_location(const struct dkv_provider_file *file, const struct dkv_vault_settings *settings,
+                                  const char *text, struct dkv_error *err)
+{
+    const char *wrong = dkv_store_uri_judge(text, true /* may_hold_password */);
+    DKV_CHECK(wrong == NULL, err, DKV_E_CONFIG, "%s:%u: store-source: the text in %s %s", file->path, settings->line,
+              settings->store_source, wrong);
+    DKV_CHECK(dkv_store_uri_is_sqlite(text) || settings->name_space != NULL, err, DKV_E_CONFIG,
+              "%s:%u: namespace is missing: a mongodb:// store needs DATABASE.COLLECTION", file->path, settings->line);
+    return DKV_OK;
+}
+
 static enum dkv_rc find_kind(const struct dkv_provider_file *file, const struct dkv_vault_settings *settings,
                              const char *store, const struct dkv_store_ops **ret, const char **ret_location,
                              struct dkv_error *err)
 {
     const struct dkv_store_ops *ops = dkv_store_find(store, ret_location);
-    DKV_CHECK(ops != NULL || strncmp(store, "mongodb", strlen("mongodb")) != 0, err, DKV_E_CONFIG,
-              "%s:%u: this build has no MongoDB store: use sqlite:/absolute/path", file->path, settings->line);
-    DKV_CHECK(ops != NULL, err, DKV_E_CONFIG, "%s:%u: the store is of no known kind: use sqlite:/absolute/path",
-              file->path, settings->line);
+    DKV_CHECK(ops != NULL, err, DKV_E_CONFIG,
+              "%s:%u: the store is of no known kind: use sqlite:/absolute/path or a mongodb:// URI", file->path,
+              settings->line);
     *ret = ops;
     return DKV_OK;
 }
@@ -54,6 +66,7 @@ static enum dkv_rc open_store(struct dkv_vault *vault, bool create, bool *ret_cr
     struct dkv_store_settings store = {.name_space = settings->name_space, .timeout_ms = settings->timeout_ms};
     if (settings->store == NULL) {
         DKV_TRY(read_location(vault->file, settings, &secret, err));
+        DKV_TRY(judge_location(vault->file, settings, (const char *)secret.data, err));
     }
     const char *text = settings->store != NULL ? settings->store : (const char *)secret.data;
     DKV_TRY(find_kind(vault->file, settings, text, &ops, &store.location, err));
@@ -147,8 +160,16 @@ const char *dkv_vault_store(const struct dkv_vault *vault)
 
 enum dkv_rc dkv_vault_index_state(struct dkv_vault *vault, const char **ret_state, struct dkv_error *err)
 {
-    enum dkv_index_state state = DKV_INDEX_MISSING;
+    static const char *const names[] = {
+        [DKV_INDEX_OK] = "ok",
+        [DKV_INDEX_MISSING] = "missing",
+        [DKV_INDEX_NOT_UNIQUE] = "not-unique",
+        [DKV_INDEX_NOT_PARTIAL] = "not-partial",
+        [DKV_INDEX_SHARDED] = "sharded",
+        [DKV_INDEX_UNKNOWN] = "unknown",
+    };
+    enum dkv_index_state state = DKV_INDEX_UNKNOWN;
     DKV_TRY(vault->store->ops->check_index(vault->store, &state, err));
-    *ret_state = state == DKV_INDEX_OK ? "ok" : "missing";
+    *ret_state = names[state];
     return DKV_OK;
 }

@@ -127,7 +127,8 @@ DKV_API DKV_MUST_USE enum dkv_rc dkv_key_delete(struct dkv_vault *vault, const s
 
 /* dkv_key_import: insert a key document unchanged, after checking it and, unless unverified, unwrapping it.
  *   document  its BSON bytes, up to 1 MiB; borrowed for the call
- * *ret_inserted (may be NULL): false if a document with the same bytes is there already. DKV_E_REJECTED_CIPHERTEXT:
+ * *ret_inserted (may be NULL): false if the same document is there already (the same bytes; a MongoDB server
+ * puts _id first). DKV_E_REJECTED_CIPHERTEXT:
  * malformed, or doesn't open; DKV_E_CONFLICT: another document has its _id or a name of its; DKV_E_POLICY: its CMK
  * isn't allowed (unless unverified), or a name of its is pinned to another key.
  * Thread-safe: yes. Blocks: as dkv_key_create. */
@@ -149,10 +150,57 @@ typedef enum dkv_rc (*dkv_key_count_fn)(void *arg, const struct dkv_key_count *c
 DKV_API DKV_MUST_USE enum dkv_rc dkv_key_count_by(struct dkv_vault *vault, dkv_key_count_fn visit, void *arg,
                                                   struct dkv_error *err);
 
-/* dkv_vault_index_state: "ok" or "missing": the unique index on keyAltNames. *ret_state is static.
+/* dkv_vault_index_state: the unique index on keyAltNames: "ok", "missing", "not-unique", "not-partial", "sharded" (it
+ * can't be made) or "unknown" (the user may not see it). *ret_state is static.
  * Thread-safe: yes. Blocks: reads the store. */
 DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_index_state(struct dkv_vault *vault, const char **ret_state,
                                                        struct dkv_error *err);
+
+/* ---- Moving a vault ---- */
+
+/* Keys so far. */
+struct dkv_copy_counts {
+    uint64_t copied;  /* written, and read back equal; in a dry run: would be written */
+    uint64_t present; /* were there already, the same document */
+    uint64_t refused;
+};
+
+/* Called now and then, on the calling thread. Anything but DKV_OK stops the copy and is its result. */
+typedef enum dkv_rc (*dkv_copy_progress_fn)(void *arg, const struct dkv_copy_counts *so_far, struct dkv_error *err);
+/* One key that isn't copied: the _id under which `from` keeps it, and why; both are borrowed for the call. Anything but
+ * DKV_OK stops the copy and is its result. */
+typedef enum dkv_rc (*dkv_copy_refused_fn)(void *arg, const struct dkv_uuid *id, const struct dkv_error *why,
+                                           struct dkv_error *err);
+
+/* Borrowed for the call; functions may be NULL. */
+struct dkv_copy_options {
+    bool dry_run;                  /* nothing is written */
+    dkv_copy_progress_fn progress;
+    dkv_copy_refused_fn refused;
+    void *arg;                     /* for both */
+};
+
+/* dkv_vault_copy: copy all key documents and the state from one open vault to another, of the same kind of store or of
+ * another. No key is unwrapped, `from` is only read, and nothing that `to` holds is changed. Each document goes over
+ * unchanged (but that a MongoDB server puts _id first) and is read back and compared. State that `to` lacks is written;
+ * where both have a value, that of `to` stays: the check records of one CMK differ by their salt, and either holds.
+ *   options     NULL: none
+ *   ret_counts  every key of `from` is in one of them; state isn't counted
+ * DKV_OK also when keys were refused, the counts say so. The error of a refused key: DKV_E_REJECTED_CIPHERTEXT: it is
+ * no valid document of its _id, or was read back otherwise than written; DKV_E_CONFLICT: `to` has another document of
+ * its _id, or another key has a name of its, there or in `from`; DKV_E_POLICY: the settings of `to` pin a name of its
+ * to another key. A dry run tells the same but for what comes to light by writing: that a MongoDB server takes only one
+ * document with an empty keyAltNames, and what others write meanwhile.
+ * Errors of the copy, after which what was copied so far is there and a second call does the rest, as after a kill:
+ * DKV_E_INVALID: they are one vault; DKV_E_CONFIG: `to` hasn't its unique index, the words say what to do;
+ * DKV_E_REJECTED_CIPHERTEXT: `from` keeps something under an _id that is no UUID; DKV_E_DENIED (also: the index can't
+ * be seen), DKV_E_AUTH, DKV_E_TRANSIENT, DKV_E_UNREACHABLE as the stores say; DKV_E_RESOURCE: memory, disk, or an audit
+ * record that is required can't be written.
+ * Memory is constant. What other threads and processes change in `from` meanwhile may be copied or not.
+ * Thread-safe: yes. Blocks: for as long as it takes; each call of a store up to its timeout-ms. */
+DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_copy(struct dkv_vault *from, struct dkv_vault *to,
+                                                const struct dkv_copy_options *options,
+                                                struct dkv_copy_counts *ret_counts, struct dkv_error *err);
 
 /* dkv_vault_store: where it is, without a password; borrowed. Thread-safe: yes. Blocks: no. */
 DKV_API const char *dkv_vault_store(const struct dkv_vault *vault);

@@ -298,6 +298,17 @@ static void set_up(void)
     ASSERT_OK(job(&err)); /* what is made once a process is there now */
 }
 
+/* OpenSSL takes its allocator only before its first allocation, which a library that libmongoc brings makes while it is
+ * being loaded. */
+static int openssl_takes_ours;
+
+static void set_openssl_allocator(void)
+{
+    openssl_takes_ours = CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(void) = set_openssl_allocator;
+
 int main(int argc, char **argv)
 {
     static const struct dkv_test tests[] = {
@@ -306,8 +317,7 @@ int main(int argc, char **argv)
         DKV_TEST(each_of_openssls_allocations_may_fail),
         DKV_TEST(each_of_sqlites_allocations_may_fail),
     };
-    if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1 ||
-        sqlite3_config(SQLITE_CONFIG_MALLOC, &sqlite_ops) != SQLITE_OK) {
+    if (openssl_takes_ours != 1 || sqlite3_config(SQLITE_CONFIG_MALLOC, &sqlite_ops) != SQLITE_OK) {
         return 99;
     }
     dkv_mem_use(&our_ops);

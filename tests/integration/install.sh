@@ -26,7 +26,7 @@ else
 fi
 
 if nm -D "$builddir/.libs/libdekvault.so" | grep -q __asan_init; then
-    skip 4 "a sanitizer's library can't be linked by a plain compiler"
+    skip 6 "a sanitizer's library can't be linked by a plain compiler"
 else
     read -ra cc <<<"${CC:-cc}"
     export PKG_CONFIG_PATH=${pc%/*}
@@ -37,6 +37,12 @@ else
     conf_local installed
     run_expect 0 "first-key makes a key, encrypts and decrypts" env LD_LIBRARY_PATH="$prefix/lib" "$work/first-key" "$conf" local
     says "... and got back what it encrypted" "the same"
+    mongoc=libmongoc-1.0
+    ! pkg-config --exists mongoc2 || mongoc=mongoc2
+    read -ra mongoc_flags < <(pkg-config --cflags --libs "$mongoc")
+    check "mongodb-app.c compiles with libmongoc's beside them" \
+        "${cc[@]}" -Wall -Wextra -o "$work/mongodb-app" "$srcdir/examples/mongodb-app.c" "${flags[@]}" "${mongoc_flags[@]}"
+    run_expect 2 "mongodb-app says how it is used" env LD_LIBRARY_PATH="$prefix/lib" "$work/mongodb-app"
 fi
 check "make uninstall" make -C "$builddir" uninstall DESTDIR="$root"
 check "... leaves nothing" test -z "$(find "$root" -type f -o -type l)"

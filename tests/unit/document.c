@@ -667,6 +667,140 @@ static void a_change_copies_everything_else(void)
     dkv_buf_done(&expected);
 }
 
+/* ---- The place of _id ---- */
+
+/* Appends a document of all parts, _id as the at-th. */
+static void build_with_id_at(int at, int32_t status, struct dkv_buf *ret)
+{
+    struct dkv_error err = {0};
+    bson_t bson = BSON_INITIALIZER;
+    void (*const others[])(bson_t *) = {add_names, add_material, add_creation, add_update, add_master_key};
+    for (int i = 0; i <= (int)DKV_COUNT(others); i++) {
+        if (i == at) {
+            add_id(&bson);
+        }
+        if (i < (int)DKV_COUNT(others)) {
+            others[i](&bson);
+        }
+    }
+    BSON_APPEND_INT32(&bson, "status", status);
+    const enum dkv_rc rc = dkv_buf_append(ret, dkv_span(bson_get_data(&bson), bson.len), &err);
+    bson_destroy(&bson);
+    ASSERT_OK(rc);
+}
+
+static void the_id_goes_first_from_anywhere_and_nothing_else_moves(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_buf expected = {0};
+    build_with_id_at(0, 1, &expected);
+    for (int at = 0; at <= 5; at++) {
+        struct dkv_buf bytes = {0}, moved = {0};
+        bool same = false;
+        build_with_id_at(at, 1, &bytes);
+
+        ASSERT_OK(dkv_document_id_first(dkv_span_buf(&bytes), &moved, &err));
+        ASSERT_OK(dkv_document_same(dkv_span_buf(&bytes), dkv_span_buf(&expected), &same, &err));
+
+        CU_ASSERT(dkv_span_equal(dkv_span_buf(&moved), dkv_span_buf(&expected)));
+        CU_ASSERT(same);
+        dkv_buf_done(&bytes);
+        dkv_buf_done(&moved);
+    }
+    dkv_buf_done(&expected);
+}
+
+static void a_document_without_an_id_has_none_to_go_first(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_buf moved = {0};
+    bson_t *bson = BCON_NEW("id", BCON_INT32(1));
+
+    ASSERT_RC(DKV_E_INVALID, dkv_document_id_first(dkv_span(bson_get_data(bson), bson->len), &moved, &err));
+
+    CU_ASSERT_PTR_NULL(moved.data);
+    bson_destroy(bson);
+}
+
+/* Whichever bit differs, in whichever place the _id stands. */
+static void any_other_bit_makes_another_document(void)
+{
+    struct dkv_error err = {0};
+    for (int at = 0; at <= 5; at += 5) {
+        struct dkv_buf first = {0}, bytes = {0};
+        build_with_id_at(0, 1, &first);
+        build_with_id_at(at, 1, &bytes);
+        for (size_t bit = 0; bit < 8 * bytes.len; bit++) {
+            bool same = true;
+            bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            ASSERT_OK(dkv_document_same(dkv_span_buf(&first), dkv_span_buf(&bytes), &same, &err));
+            CU_ASSERT_FALSE(same);
+            bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        }
+        dkv_buf_done(&first);
+        dkv_buf_done(&bytes);
+    }
+}
+
+static void other_fields_in_another_order_make_another_document(void)
+{
+    struct dkv_error err = {0};
+    bson_t *a = BCON_NEW("_id", BCON_INT32(1), "a", BCON_INT32(1), "b", BCON_INT32(1));
+    bson_t *b = BCON_NEW("b", BCON_INT32(1), "a", BCON_INT32(1), "_id", BCON_INT32(1));
+    bool same = true;
+
+    ASSERT_OK(dkv_document_same(dkv_span(bson_get_data(a), a->len), dkv_span(bson_get_data(b), b->len), &same, &err));
+
+    CU_ASSERT_FALSE(same);
+    bson_destroy(a);
+    bson_destroy(b);
+}
+
+static void bytes_that_are_no_document_are_the_same_as_themselves_only(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_buf document = {0};
+    build_with_id_at(0, 1, &document);
+    const struct {
+        struct dkv_span a, b;
+        bool same;
+    } cases[] = {
+        {dkv_span_str("rubbish"), dkv_span_str("rubbish"), true},
+        {dkv_span_str("rubbish"), dkv_span_str("RUBBISH"), false},
+        {dkv_span(NULL, 0), dkv_span(NULL, 0), true},
+        {dkv_span(NULL, 0), dkv_span_str("x"), false},
+        {dkv_span("\5\0\0\0", 5), dkv_span("\5\0\0\1", 5), false},
+        {dkv_span_buf(&document), dkv_span(document.data, document.len - 1), false},
+    };
+    for (size_t i = 0; i < DKV_COUNT(cases); i++) {
+        bool same = !cases[i].same;
+        ASSERT_OK(dkv_document_same(cases[i].a, cases[i].b, &same, &err));
+        CU_ASSERT_EQUAL(same, cases[i].same);
+    }
+    dkv_buf_done(&document);
+}
+
+static enum dkv_rc compare_without_memory(void *arg, struct dkv_error *err)
+{
+    struct dkv_buf *documents = arg;
+    bool same = false;
+    DKV_TRY(dkv_document_same(dkv_span_buf(&documents[0]), dkv_span_buf(&documents[1]), &same, err));
+    CU_ASSERT(same);
+    return DKV_OK;
+}
+
+static void want_of_memory_is_no_difference(void)
+{
+    struct dkv_buf documents[2] = {{0}, {0}};
+    build_with_id_at(0, 1, &documents[0]);
+    build_with_id_at(5, 1, &documents[1]);
+
+    CU_ASSERT_EQUAL(dkv_test_each_alloc_fails(compare_without_memory, documents), 2);
+
+    dkv_buf_done(&documents[0]);
+    dkv_buf_done(&documents[1]);
+}
+
 static void alt_names_are_judged(void)
 {
     struct dkv_error err = {0};
@@ -717,6 +851,12 @@ int main(int argc, char **argv)
         DKV_TEST(a_document_is_written_in_mongodbs_order_and_read_back),
         DKV_TEST(writing_appends_and_too_long_writes_nothing),
         DKV_TEST(a_change_copies_everything_else),
+        DKV_TEST(the_id_goes_first_from_anywhere_and_nothing_else_moves),
+        DKV_TEST(a_document_without_an_id_has_none_to_go_first),
+        DKV_TEST(any_other_bit_makes_another_document),
+        DKV_TEST(other_fields_in_another_order_make_another_document),
+        DKV_TEST(bytes_that_are_no_document_are_the_same_as_themselves_only),
+        DKV_TEST(want_of_memory_is_no_difference),
         DKV_TEST(alt_names_are_judged),
         DKV_TEST(a_failed_allocation_is_an_error),
     };

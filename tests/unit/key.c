@@ -339,6 +339,38 @@ static void a_document_is_imported_unchanged_and_once(void)
     dkv_vault_close(vault);
 }
 
+/* The document with its _id last. */
+static void put_id_last(const struct dkv_buf *document, struct dkv_buf *ret)
+{
+    struct dkv_error err = {0};
+    bson_t bson, moved = BSON_INITIALIZER;
+    bson_iter_t iter;
+    CU_ASSERT_FATAL(bson_init_static(&bson, document->data, document->len));
+    bson_copy_to_excluding_noinit(&bson, &moved, "_id", NULL);
+    CU_ASSERT_FATAL(bson_iter_init_find(&iter, &bson, "_id") && bson_append_iter(&moved, NULL, -1, &iter));
+    const enum dkv_rc rc = dkv_buf_append(ret, dkv_span(bson_get_data(&moved), moved.len), &err);
+    bson_destroy(&moved);
+    ASSERT_OK(rc);
+}
+
+static void a_document_whose_id_stands_elsewhere_is_present(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_vault *vault = fake_vault();
+    const struct dkv_uuid id = fake_create(vault, "moved");
+    struct dkv_buf document = fake_document(vault, &id), moved = {0};
+    bool inserted = true;
+    put_id_last(&document, &moved);
+    CU_ASSERT_FALSE(dkv_span_equal(dkv_span_buf(&document), dkv_span_buf(&moved)));
+
+    ASSERT_OK(dkv_key_import(vault, dkv_span_buf(&moved), false, &inserted, &err));
+
+    CU_ASSERT_FALSE(inserted);
+    dkv_buf_done(&moved);
+    dkv_buf_done(&document);
+    dkv_vault_close(vault);
+}
+
 static void assert_import_fails(struct dkv_vault *vault, struct dkv_span document, bool unverified,
                                 enum dkv_rc expected, const char *words)
 {
@@ -468,6 +500,7 @@ int main(int argc, char **argv)
         DKV_TEST(a_deleted_key_is_gone),
         DKV_TEST(without_a_required_audit_nothing_changes),
         DKV_TEST(a_document_is_imported_unchanged_and_once),
+        DKV_TEST(a_document_whose_id_stands_elsewhere_is_present),
         DKV_TEST(a_document_that_does_not_open_is_imported_only_unverified),
         DKV_TEST(documents_that_the_file_does_not_allow_are_imported_only_unverified),
         DKV_TEST(an_import_onto_another_document_is_a_conflict),

@@ -46,6 +46,15 @@ static enum dkv_rc again(struct dkv_store **ret, struct dkv_error *err)
     return open_file(false, NULL, ret, err);
 }
 
+/* The file keeps any bytes. */
+static void plant(struct dkv_store *store, const struct dkv_uuid *id, struct dkv_span bytes,
+                  struct dkv_buf *ret_planted)
+{
+    struct dkv_error err = {0};
+    dkv_test_plant(store, id, bytes);
+    ASSERT_OK(dkv_buf_append(ret_planted, bytes, &err));
+}
+
 /* As somebody who has the file and SQLite's own shell. */
 static void tamper(const char *sql)
 {
@@ -237,7 +246,7 @@ static void of_many_that_make_it_at_once_one_does(void)
     CU_ASSERT_EQUAL(counts[1], 1);
 }
 
-/* ---- Denied, full, busy, forked ---- */
+/* ---- Denied, full, busy ---- */
 
 static int use_as_nobody(void *arg)
 {
@@ -338,31 +347,29 @@ static void a_vault_held_by_another_is_transient(void)
     hurried->ops->close(hurried);
 }
 
-static int use_the_parents(void *arg)
-{
-    struct dkv_store *store = arg;
-    struct dkv_error err = {0};
-    struct dkv_buf document = {0};
-    const bool refused = dkv_test_get(store, 'a', &document, &err) == DKV_E_INVALID &&
-                         strstr(err.message, "fork") != NULL &&
-                         dkv_test_insert(store, &(struct dkv_key_shape){.id = 'b'}, &err) == DKV_E_INVALID;
-    store->ops->close(store);
-    return refused ? 0 : 1;
-}
+/* ---- Bytes ---- */
 
-static void a_child_may_not_use_its_parents_connection(void)
+static void a_document_keeps_its_id_where_it_is(void)
 {
     struct dkv_error err = {0};
     struct dkv_store *store = NULL;
-    struct dkv_buf document = {0};
+    struct dkv_buf before = {0}, between = {0}, after = {0};
+    const struct dkv_uuid id = dkv_test_id('a');
     ASSERT_OK(fresh(&store, &err));
-    ASSERT_OK(dkv_test_insert(store, &(struct dkv_key_shape){.id = 'a'}, &err));
+    dkv_test_strange_key(true, &before);
 
-    CU_ASSERT_EQUAL(dkv_test_in_child(use_the_parents, store), 0);
+    ASSERT_OK(store->ops->insert(store, dkv_span_buf(&before), NULL, &err));
+    ASSERT_OK(store->ops->add_alt_name(store, &id, "n", NULL, &err));
+    ASSERT_OK(dkv_test_get(store, 'a', &between, &err));
+    ASSERT_OK(store->ops->remove_alt_name(store, &id, "n", NULL, &err));
+    ASSERT_OK(dkv_test_get(store, 'a', &after, &err));
 
-    ASSERT_OK(dkv_test_get(store, 'a', &document, &err));
-    ASSERT_OK(dkv_test_insert(store, &(struct dkv_key_shape){.id = 'b'}, &err));
-    dkv_buf_done(&document);
+    CU_ASSERT(between.len > before.len);
+    CU_ASSERT(dkv_span_equal(dkv_span(before.data + 4, before.len - 5), dkv_span(between.data + 4, before.len - 5)));
+    CU_ASSERT(dkv_span_equal(dkv_span_buf(&before), dkv_span_buf(&after)));
+    dkv_buf_done(&before);
+    dkv_buf_done(&between);
+    dkv_buf_done(&after);
     store->ops->close(store);
 }
 
@@ -389,6 +396,39 @@ static void a_row_without_a_uuid_is_refused(void)
 
     ASSERT_SAYS("1 bytes long, not 16");
     store->ops->close(store);
+}
+
+static enum dkv_rc count_state(void *arg, const char *key, struct dkv_span value, struct dkv_error *err)
+{
+    (void)key;
+    (void)value;
+    (void)err;
+    ++*(size_t *)arg;
+    return DKV_OK;
+}
+
+/* A listing goes on after the last key: one that can't be given back as it is would never end. */
+static void a_state_record_whose_key_is_no_text_is_refused(void)
+{
+    static const char *const keys[] = {"x'63'", "CAST(x'610062' AS TEXT)"};
+    for (size_t i = 0; i < DKV_COUNT(keys); i++) {
+        struct dkv_error err = {0};
+        struct dkv_store *store = NULL;
+        size_t n = 0;
+        char sql[200];
+        ASSERT_OK(fresh(&store, &err));
+        store->ops->close(store);
+        snprintf(sql, sizeof(sql), "DROP TABLE state; CREATE TABLE state (key PRIMARY KEY, value);"
+                 "INSERT INTO state VALUES ('a', x'01'), (%s, x'02')", keys[i]);
+        tamper(sql);
+        ASSERT_OK(again(&store, &err));
+
+        ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, store->ops->state_list(store, count_state, &n, &err));
+
+        ASSERT_SAYS("no text");
+        CU_ASSERT_EQUAL(n, 1);
+        store->ops->close(store);
+    }
 }
 
 static void a_name_given_to_another_document_is_refused(void)
@@ -783,7 +823,7 @@ static void we_without_memory_are_an_error(void)
 
 int main(int argc, char **argv)
 {
-    static const struct dkv_store_factory factory = {.fresh = fresh, .again = again, .plant = dkv_test_plant};
+    static const struct dkv_store_factory factory = {.fresh = fresh, .again = again, .plant = plant};
     static const struct dkv_test tests[] = {
         DKV_TEST(a_missing_vault_is_not_found_and_not_made),
         DKV_TEST(a_vault_is_made_once_and_for_its_owner_only),
@@ -797,8 +837,9 @@ int main(int argc, char **argv)
         DKV_TEST(a_vault_that_may_only_be_read_is_denied),
         DKV_TEST(a_full_disk_loses_nothing),
         DKV_TEST(a_vault_held_by_another_is_transient),
-        DKV_TEST(a_child_may_not_use_its_parents_connection),
+        DKV_TEST(a_document_keeps_its_id_where_it_is),
         DKV_TEST(a_row_without_a_uuid_is_refused),
+        DKV_TEST(a_state_record_whose_key_is_no_text_is_refused),
         DKV_TEST(a_name_given_to_another_document_is_refused),
         DKV_TEST(a_name_that_two_have_is_a_conflict_and_the_index_is_missed),
         DKV_TEST(a_journal_in_the_folder_deletes_no_other_file),

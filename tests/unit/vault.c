@@ -91,11 +91,70 @@ static void assert_store_refused(const char *store, const char *words)
     CU_ASSERT_PTR_NULL(strstr(err.message, "hunter2"));
 }
 
-static void stores_that_this_build_has_not_are_refused_without_their_password(void)
+static void stores_of_no_known_kind_are_refused_without_their_password(void)
 {
-    assert_store_refused("mongodb://me:hunter2@h1,h2/?replicaSet=rs0", "no MongoDB store");
-    assert_store_refused("mongodb+srv://me:hunter2@h1/", "no MongoDB store");
     assert_store_refused("postgres:hunter2", "no known kind");
+    assert_store_refused("MongoDB://me:hunter2@h1/", "no known kind");
+    assert_store_refused("mongodb://me:hunter2@h1,h2/?replicaSet=rs0", "needs a namespace");
+    assert_store_refused("mongodb+srv://me:hunter2@h1/", "needs a namespace");
+}
+
+static void assert_source_refused(const char *text, const char *name_space, const char *words)
+{
+    struct dkv_error err = {0};
+    struct dkv_vault *vault = NULL;
+    struct dkv_provider_file *file = fake_file();
+    char source[4200];
+    snprintf(source, sizeof(source), "file:%s", dkv_test_write("vault.uri", text, strlen(text), 0600));
+    *fake_settings() = (struct dkv_vault_settings){
+        .name = "default", .line = 7, .store_source = source, .name_space = name_space, .timeout_ms = 1000};
+
+    ASSERT_RC(DKV_E_CONFIG, dkv_vault_init(file, NULL, NULL, &vault, &err));
+
+    ASSERT_SAYS(words);
+    CU_ASSERT_PTR_NULL(strstr(err.message, "hunter2"));
+    CU_ASSERT_PTR_NULL(vault);
+}
+
+static void what_a_store_source_holds_is_judged_and_never_repeated(void)
+{
+    assert_source_refused("hunter2", NULL, ":7: store-source: the text in file:");
+    assert_source_refused("sqlite:hunter2", NULL, "needs an absolute path");
+    assert_source_refused("mongodb://me:hunter2@h1/", NULL, ":7: namespace is missing");
+    assert_source_refused("mongodb://me:hunt@er/hunter2@h1/", "a.b", "isn't percent-encoded");
+    assert_source_refused("mongodb://me:hunter2@h1/?ssl=hunter2", "a.b", "URI is malformed");
+    assert_source_refused("mongodb://me:hunter2%zz@h1/", "a.b", "URI is malformed");
+}
+
+static enum dkv_index_state index_state;
+
+static enum dkv_rc check_fake_index(struct dkv_store *store, enum dkv_index_state *ret, struct dkv_error *err)
+{
+    (void)store;
+    (void)err;
+    *ret = index_state;
+    return DKV_OK;
+}
+
+static void each_state_of_the_index_has_its_name(void)
+{
+    static const struct {
+        enum dkv_index_state state;
+        const char *name;
+    } states[] = {
+        {DKV_INDEX_OK, "ok"},           {DKV_INDEX_MISSING, "missing"}, {DKV_INDEX_NOT_UNIQUE, "not-unique"},
+        {DKV_INDEX_NOT_PARTIAL, "not-partial"}, {DKV_INDEX_SHARDED, "sharded"}, {DKV_INDEX_UNKNOWN, "unknown"},
+    };
+    struct dkv_error err = {0};
+    struct dkv_vault *vault = fake_vault();
+    fake_store_ops(vault)->check_index = check_fake_index;
+    for (size_t i = 0; i < DKV_COUNT(states); i++) {
+        const char *name = NULL;
+        index_state = states[i].state;
+        ASSERT_OK(dkv_vault_index_state(vault, &name, &err));
+        CU_ASSERT_STRING_EQUAL(name, states[i].name);
+    }
+    dkv_vault_close(vault);
 }
 
 static void a_store_may_stand_in_a_secret_file_and_is_not_shown(void)
@@ -572,7 +631,9 @@ int main(int argc, char **argv)
         DKV_TEST(a_vault_is_made_and_then_opened),
         DKV_TEST(the_vaults_of_a_file_are_apart),
         DKV_TEST(an_unknown_vault_is_not_found),
-        DKV_TEST(stores_that_this_build_has_not_are_refused_without_their_password),
+        DKV_TEST(stores_of_no_known_kind_are_refused_without_their_password),
+        DKV_TEST(what_a_store_source_holds_is_judged_and_never_repeated),
+        DKV_TEST(each_state_of_the_index_has_its_name),
         DKV_TEST(a_store_may_stand_in_a_secret_file_and_is_not_shown),
         DKV_TEST(a_store_source_that_others_may_read_is_refused),
         DKV_TEST(an_audit_that_cannot_be_opened_refuses_the_vault),

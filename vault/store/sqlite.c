@@ -56,6 +56,70 @@ static enum dkv_rc state_put(struct dkv_store *base, const char *key, struct dkv
     return dkv_sqlite_in_transaction(dkv_sqlite_of(base), put_state, &put, err);
 }
 
+/* One record; the next is the first whose key comes after it, so that no lock is held while a visitor runs. */
+struct state_record {
+    struct dkv_buf key; /* empty: before the first */
+    struct dkv_buf value;
+};
+
+static void state_record_done(struct state_record *record)
+{
+    dkv_buf_done(&record->key);
+    dkv_buf_done(&record->value);
+}
+
+/* Whoever writes the file could keep bytes or a NUL there, after which there would be no next. */
+static enum dkv_rc take_record(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct state_record *record,
+                               struct dkv_error *err)
+{
+    const bool is_text = sqlite3_column_type(statement, 0) == SQLITE_TEXT;
+    const struct dkv_span key = dkv_sqlite_column_span(statement, 0);
+    const struct dkv_span value = dkv_sqlite_column_span(statement, 1);
+    const int code = sqlite3_errcode(store->db);
+    if (code == SQLITE_NOMEM) {
+        return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
+    }
+    DKV_CHECK(is_text && key.len > 0 && memchr(key.data, 0, key.len) == NULL, err, DKV_E_REJECTED_CIPHERTEXT,
+              "the vault %s has a state record whose key is no text", store->path);
+    record->key.len = 0;
+    record->value.len = 0;
+    DKV_TRY(dkv_buf_append(&record->key, key, err));
+    return dkv_buf_append(&record->value, value, err);
+}
+
+static enum dkv_rc next_record(struct dkv_sqlite_store *store, struct state_record *record, bool *ret_found,
+                               struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf last = {0};
+    DKV_TRY(dkv_buf_append(&last, dkv_span_buf(&record->key), err));
+    const char *after = dkv_buf_text(&last);
+    if (after == NULL) {
+        return dkv_fail_memory(err);
+    }
+    DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_STATE_NEXT);
+    DKV_TRY(dkv_sqlite_check(store, dkv_sqlite_bind_text(statement, 1, after), "reading", err));
+    DKV_TRY(dkv_sqlite_step(store, statement, "reading", ret_found, err));
+    return *ret_found ? take_record(store, statement, record, err) : DKV_OK;
+}
+
+static enum dkv_rc state_list(struct dkv_store *base, dkv_state_visit_fn visit, void *arg, struct dkv_error *err)
+{
+    struct dkv_sqlite_store *store = dkv_sqlite_of(base);
+    DKV_CLEANUP(state_record_done) struct state_record record = {0};
+    for (bool found = true; found;) {
+        DKV_TRY(dkv_sqlite_lock(store, err));
+        const enum dkv_rc rc = next_record(store, &record, &found, err);
+        dkv_sqlite_unlock(store);
+        DKV_TRY(rc);
+        const char *key = dkv_buf_text(&record.key);
+        if (key == NULL) {
+            return dkv_fail_memory(err);
+        }
+        DKV_TRY(found ? visit(arg, key, dkv_span_buf(&record.value), err) : DKV_OK);
+    }
+    return DKV_OK;
+}
+
 /* ---- The index: names must be unique, by the table's primary key or by an index of our own ---- */
 
 static const char index_sql[] =
@@ -111,6 +175,7 @@ const struct dkv_store_ops dkv_sqlite_store_ops = {
     .ensure_index = ensure_index,
     .check_index = check_index,
     .insert = dkv_sqlite_insert,
+    .insert_many = dkv_sqlite_insert_many,
     .get_many = dkv_sqlite_get_many,
     .get_by_alt_name = dkv_sqlite_get_by_alt_name,
     .list = dkv_sqlite_list,
@@ -122,4 +187,5 @@ const struct dkv_store_ops dkv_sqlite_store_ops = {
     .remove = dkv_sqlite_remove,
     .state_get = state_get,
     .state_put = state_put,
+    .state_list = state_list,
 };

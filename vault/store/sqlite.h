@@ -27,6 +27,7 @@ enum sqlite_statement {
     STMT_STATE_GET,
     STMT_STATE_PUT,
     STMT_STATE_DELETE,
+    STMT_STATE_NEXT,
     STMT_COUNT
 };
 
@@ -127,10 +128,27 @@ enum dkv_rc dkv_sqlite_count_by(struct dkv_store *base, dkv_key_count_fn visit, 
 enum dkv_rc dkv_sqlite_list(struct dkv_store *base, const struct dkv_key_filter *filter, const struct dkv_uuid *after,
                             size_t limit, dkv_store_visit_fn visit, void *arg, struct dkv_error *err);
 
-/* ---- sqlite_write.c ---- */
+/* ---- sqlite_insert.c ---- */
 
 enum dkv_rc dkv_sqlite_insert(struct dkv_store *base, struct dkv_span document, enum dkv_clash *ret_clash,
                               struct dkv_error *err);
+enum dkv_rc dkv_sqlite_insert_many(struct dkv_store *base, const struct dkv_span *documents, size_t n,
+                                   enum dkv_clash *ret_clashes, struct dkv_error *err);
+
+/* ---- sqlite_write.c ---- */
+
+/* These three within a transaction.
+ * dkv_sqlite_write_row: the document and its columns, by STMT_INSERT_KEY or STMT_UPDATE_KEY. */
+DKV_MUST_USE enum dkv_rc dkv_sqlite_write_row(struct dkv_sqlite_store *store, enum sqlite_statement which,
+                                              struct dkv_span bson, const struct dkv_document *document,
+                                              struct dkv_error *err);
+/* dkv_sqlite_run_name: a statement on (name, _id), or on the _id alone (name NULL). */
+DKV_MUST_USE enum dkv_rc dkv_sqlite_run_name(struct dkv_sqlite_store *store, enum sqlite_statement which,
+                                             const char *name, const struct dkv_uuid *id, struct dkv_error *err);
+/* dkv_sqlite_check_name_is_free: DKV_E_CONFLICT. Asked, and not left to the constraint: the words name who has it, and
+ * someone who writes the file can drop constraints. */
+DKV_MUST_USE enum dkv_rc dkv_sqlite_check_name_is_free(struct dkv_sqlite_store *store, const char *name,
+                                                       struct dkv_error *err);
 enum dkv_rc dkv_sqlite_replace_material(struct dkv_store *base, const struct dkv_uuid *id,
                                         struct dkv_span expected_master_key, struct dkv_span expected_material,
                                         struct dkv_span master_key, struct dkv_span material, struct dkv_error *err);

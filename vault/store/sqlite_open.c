@@ -290,6 +290,7 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_STATE_PUT] =
         "INSERT INTO state (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     [STMT_STATE_DELETE] = "DELETE FROM state WHERE key = ?1",
+    [STMT_STATE_NEXT] = "SELECT key, value FROM state WHERE key > ?1 ORDER BY key LIMIT 1",
 };
 
 static enum dkv_rc prepare_statements(struct dkv_sqlite_store *store, struct dkv_error *err)

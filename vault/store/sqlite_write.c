@@ -28,9 +28,8 @@ static int bind_row(sqlite3_stmt *statement, struct dkv_span bson, const struct 
     return SQLITE_OK;
 }
 
-/* The document and its columns, by STMT_INSERT_KEY or STMT_UPDATE_KEY. */
-static enum dkv_rc write_row(struct dkv_sqlite_store *store, enum sqlite_statement which, struct dkv_span bson,
-                             const struct dkv_document *document, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_write_row(struct dkv_sqlite_store *store, enum sqlite_statement which, struct dkv_span bson,
+                                 const struct dkv_document *document, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf cmk = {0};
     DKV_TRY(dkv_document_cmk(document, &cmk, err));
@@ -44,12 +43,11 @@ static enum dkv_rc rewrite(struct dkv_sqlite_store *store, struct dkv_span bson,
 {
     DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
     DKV_TRY(dkv_document_parse(bson, &document, err));
-    return write_row(store, STMT_UPDATE_KEY, bson, &document, err);
+    return dkv_sqlite_write_row(store, STMT_UPDATE_KEY, bson, &document, err);
 }
 
-/* A statement on (name, _id), or on the _id alone (name NULL). */
-static enum dkv_rc run_name(struct dkv_sqlite_store *store, enum sqlite_statement which, const char *name,
-                            const struct dkv_uuid *id, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_run_name(struct dkv_sqlite_store *store, enum sqlite_statement which, const char *name,
+                                const struct dkv_uuid *id, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, which);
     int code = name != NULL ? dkv_sqlite_bind_text(statement, 1, name) : SQLITE_OK;
@@ -60,9 +58,7 @@ static enum dkv_rc run_name(struct dkv_sqlite_store *store, enum sqlite_statemen
     return dkv_sqlite_run(store, statement, "writing", err);
 }
 
-/* Asked, and not left to the constraint: the words name who has it, and someone who writes the file can drop
- * constraints. */
-static enum dkv_rc check_name_is_free(struct dkv_sqlite_store *store, const char *name, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_check_name_is_free(struct dkv_sqlite_store *store, const char *name, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_GET_NAME);
     struct dkv_uuid owner = {0};
@@ -82,8 +78,8 @@ static enum dkv_rc check_name_is_free(struct dkv_sqlite_store *store, const char
 static enum dkv_rc take_name(struct dkv_sqlite_store *store, const char *name, const struct dkv_uuid *id,
                              struct dkv_error *err)
 {
-    DKV_TRY(check_name_is_free(store, name, err));
-    return run_name(store, STMT_INSERT_NAME, name, id, err);
+    DKV_TRY(dkv_sqlite_check_name_is_free(store, name, err));
+    return dkv_sqlite_run_name(store, STMT_INSERT_NAME, name, id, err);
 }
 
 /* The stored bytes, unjudged, or DKV_E_NOT_FOUND. */
@@ -138,55 +134,6 @@ static enum dkv_rc run_change(struct dkv_store *base, struct change *change, boo
         *ret_changed = change->changed;
     }
     return DKV_OK;
-}
-
-/* ---- insert ---- */
-
-struct insertion {
-    struct dkv_span bson;
-    const struct dkv_document *document;
-    enum dkv_clash clash;
-};
-
-static enum dkv_rc check_id_is_free(struct dkv_sqlite_store *store, const struct dkv_uuid *id, struct dkv_error *err)
-{
-    DKV_CLEANUP(dkv_sqlite_done) sqlite3_stmt *const statement = dkv_sqlite_statement(store, STMT_GET_KEY);
-    char text[37];
-    bool taken = false;
-    DKV_TRY(dkv_sqlite_check(store, dkv_sqlite_bind_id(statement, 1, id), "reading", err));
-    DKV_TRY(dkv_sqlite_step(store, statement, "reading", &taken, err));
-    dkv_uuid_format(id, text);
-    DKV_CHECK(!taken, err, DKV_E_CONFLICT, "the vault %s has a key %s already", store->path, text);
-    return DKV_OK;
-}
-
-static enum dkv_rc insert_row(struct dkv_sqlite_store *store, void *arg, struct dkv_error *err)
-{
-    struct insertion *insertion = arg;
-    const struct dkv_document *document = insertion->document;
-    enum dkv_rc rc = check_id_is_free(store, &document->id, err);
-    insertion->clash = rc == DKV_E_CONFLICT ? DKV_CLASH_ID : DKV_CLASH_NONE;
-    DKV_TRY(rc);
-    DKV_TRY(write_row(store, STMT_INSERT_KEY, insertion->bson, document, err));
-    for (size_t i = 0; i < document->n_alt_names; i++) {
-        rc = take_name(store, document->alt_names[i], &document->id, err);
-        insertion->clash = rc == DKV_E_CONFLICT ? DKV_CLASH_NAME : DKV_CLASH_NONE;
-        DKV_TRY(rc);
-    }
-    return DKV_OK;
-}
-
-enum dkv_rc dkv_sqlite_insert(struct dkv_store *base, struct dkv_span bson, enum dkv_clash *ret_clash,
-                              struct dkv_error *err)
-{
-    DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
-    DKV_TRY(dkv_document_parse(bson, &document, err));
-    struct insertion insertion = {.bson = bson, .document = &document};
-    const enum dkv_rc rc = dkv_sqlite_in_transaction(dkv_sqlite_of(base), insert_row, &insertion, err);
-    if (rc == DKV_E_CONFLICT && ret_clash != NULL) {
-        *ret_clash = insertion.clash;
-    }
-    return rc;
 }
 
 /* ---- Changes of a document ---- */
@@ -281,7 +228,7 @@ static enum dkv_rc change_by_removing(struct dkv_sqlite_store *store, const stru
     if (at == document->n_alt_names) {
         return DKV_OK;
     }
-    DKV_TRY(run_name(store, STMT_DELETE_NAME, change->name, change->id, err));
+    DKV_TRY(dkv_sqlite_run_name(store, STMT_DELETE_NAME, change->name, change->id, err));
     DKV_CLEANUP(dkv_freep) const char **names = copy_names(document);
     if (names == NULL) {
         return dkv_fail_memory(err);
@@ -311,8 +258,8 @@ static enum dkv_rc remove_row(struct dkv_sqlite_store *store, void *arg, struct 
     DKV_TRY(get_stored(store, removal->id, &stored, err));
     DKV_CHECK(removal->expected.len == 0 || dkv_span_equal(removal->expected, dkv_span_buf(&stored)), err,
               DKV_E_CONFLICT, "the key's document has changed meanwhile; nothing was deleted");
-    DKV_TRY(run_name(store, STMT_DELETE_NAMES, NULL, removal->id, err));
-    return run_name(store, STMT_DELETE_KEY, NULL, removal->id, err);
+    DKV_TRY(dkv_sqlite_run_name(store, STMT_DELETE_NAMES, NULL, removal->id, err));
+    return dkv_sqlite_run_name(store, STMT_DELETE_KEY, NULL, removal->id, err);
 }
 
 enum dkv_rc dkv_sqlite_remove(struct dkv_store *base, const struct dkv_uuid *id, struct dkv_span expected,
