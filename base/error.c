@@ -71,6 +71,14 @@ enum dkv_rc dkv_error_set(struct dkv_error *err, enum dkv_rc rc, const char *fil
     return rc;
 }
 
+enum dkv_rc dkv_fail_as(struct dkv_error *err, enum dkv_rc rc, const struct dkv_error *held)
+{
+    if (rc != DKV_OK && err != NULL) {
+        *err = *held;
+    }
+    return rc;
+}
+
 static const char *errno_name(int error_number)
 {
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)

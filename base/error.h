@@ -44,6 +44,10 @@ struct dkv_uuid;
 /* dkv_fail_errno: the same, with ": strerror" after the words and errno as the native code. */
 #define dkv_fail_errno(err, rc, ...) dkv_error_set_errno((err), (rc), __FILE__, __LINE__, __VA_ARGS__)
 
+/* dkv_fail_as: hand on what a call said that gave rc, held back until it was known to matter; returns rc. Nothing for
+ * DKV_OK. */
+enum dkv_rc dkv_fail_as(struct dkv_error *err, enum dkv_rc rc, const struct dkv_error *held);
+
 /* dkv_fail_memory: the one text for a failed allocation. */
 #define dkv_fail_memory(err) dkv_fail((err), DKV_E_RESOURCE, "out of memory")
 

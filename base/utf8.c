@@ -41,7 +41,8 @@ size_t dkv_utf8_char_len(struct dkv_span text)
 bool dkv_utf8_is_valid(struct dkv_span text)
 {
     while (text.len > 0) {
-        const size_t len = dkv_utf8_char_len(text);
+        /* Names and identifiers are ASCII almost always. */
+        const size_t len = text.data[0] < 0x80 ? 1 : dkv_utf8_char_len(text);
         if (len == 0) {
             return false;
         }

@@ -49,13 +49,15 @@ static enum dkv_rc init(struct dkv_cli *cli, struct dkv_error *err)
     }
     DKV_TRY(dkv_vault_index_state(cli->vault, &index, err));
     const char *store = dkv_vault_store(cli->vault);
+    const char *name_space = dkv_vault_namespace(cli->vault);
     if (!cli->out.json) {
-        DKV_TRY(dkv_out_note(&cli->out, err, "%s: %s, index %s\n", store, created ? "made" : "was there already",
-                             index));
+        DKV_TRY(dkv_out_note(&cli->out, err, "%s%s%s: %s, index %s\n", store, name_space != NULL ? " " : "",
+                             name_space != NULL ? name_space : "", created ? "made" : "was there already", index));
         return print_index_note(&cli->out, index, err);
     }
     DKV_TRY(dkv_buf_append_str(&json, "{", err));
     DKV_TRY(dkv_json_member_text(&json, "store", store, err));
+    DKV_TRY(dkv_json_member_or_null(&json, "namespace", name_space, err));
     DKV_TRY(dkv_json_member_bool(&json, "created", created, err));
     DKV_TRY(dkv_json_member_text(&json, "index", index, err));
     DKV_TRY(dkv_buf_append_str(&json, "}", err));
@@ -66,6 +68,7 @@ static enum dkv_rc init(struct dkv_cli *cli, struct dkv_error *err)
 
 struct info {
     struct dkv_output *out;
+    const struct dkv_vault *vault;
     uint64_t n_keys;
     struct dkv_table table;
     struct dkv_buf by; /* JSON */
@@ -106,13 +109,14 @@ static enum dkv_rc take_count(void *arg, const struct dkv_key_count *count, stru
     return dkv_table_row(&info->table, cells, err);
 }
 
-static enum dkv_rc info_json(struct info *info, const char *store, const char *index, struct dkv_error *err)
+static enum dkv_rc info_json(struct info *info, const char *index, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf json = {0};
     DKV_TRY(dkv_buf_append_str(&info->by, "]", err));
     DKV_TRY(dkv_buf_append(&info->by, dkv_span("", 1), err));
     DKV_TRY(dkv_buf_append_str(&json, "{", err));
-    DKV_TRY(dkv_json_member_text(&json, "store", store, err));
+    DKV_TRY(dkv_json_member_text(&json, "store", dkv_vault_store(info->vault), err));
+    DKV_TRY(dkv_json_member_or_null(&json, "namespace", dkv_vault_namespace(info->vault), err));
     DKV_TRY(dkv_json_member_text(&json, "index", index, err));
     DKV_TRY(dkv_json_member_int(&json, "keys", (int64_t)info->n_keys, err));
     DKV_TRY(dkv_json_member_raw(&json, "by", (const char *)info->by.data, err));
@@ -134,10 +138,19 @@ static enum dkv_rc print_memory(struct dkv_output *out, struct dkv_error *err)
     return dkv_out_printf(out, err, "limit %zu KiB\n", memory.limit / 1024);
 }
 
-static enum dkv_rc info_text(struct info *info, const char *store, const char *index, struct dkv_error *err)
+/* Two vaults may lie on one server. */
+static enum dkv_rc print_place(struct dkv_output *out, const struct dkv_vault *vault, struct dkv_error *err)
+{
+    const char *name_space = dkv_vault_namespace(vault);
+    DKV_TRY(dkv_out_printf(out, err, "store    %s\n", dkv_vault_store(vault)));
+    return name_space != NULL ? dkv_out_printf(out, err, "vault    %s\n", name_space) : DKV_OK;
+}
+
+static enum dkv_rc info_text(struct info *info, const char *index, struct dkv_error *err)
 {
     struct dkv_output *out = info->out;
-    DKV_TRY(dkv_out_printf(out, err, "store    %s\nindex    %s\n", store, index));
+    DKV_TRY(print_place(out, info->vault, err));
+    DKV_TRY(dkv_out_printf(out, err, "index    %s\n", index));
     DKV_TRY(print_index_note(out, index, err));
     DKV_TRY(dkv_out_printf(out, err, "keys     %" PRIu64 "\ncrypto   %s\nfips     %s\n", info->n_keys,
                            dkv_crypto_backend(), dkv_crypto_is_fips() ? "yes" : "no"));
@@ -155,19 +168,20 @@ static const struct dkv_column columns[] = {{"PROVIDER", 0}, {"STATUS", 0}, {"KE
 
 static enum dkv_rc show_info(struct dkv_cli *cli, struct dkv_error *err)
 {
-    DKV_CLEANUP(info_done) struct info info = {.out = &cli->out};
+    DKV_CLEANUP(info_done) struct info info = {.out = &cli->out, .vault = cli->vault};
     const char *index = NULL;
     DKV_TRY(cli->out.json ? dkv_buf_append_str(&info.by, "[", err)
                           : dkv_table_begin(&info.table, &cli->out, columns, DKV_COUNT(columns), err));
     DKV_TRY(dkv_vault_index_state(cli->vault, &index, err));
     DKV_TRY(dkv_key_count_by(cli->vault, take_count, &info, err));
-    const char *store = dkv_vault_store(cli->vault);
-    return cli->out.json ? info_json(&info, store, index, err) : info_text(&info, store, index, err);
+    return cli->out.json ? info_json(&info, index, err) : info_text(&info, index, err);
 }
 
 static const struct dkv_cli_option copy_options[] = {
     {.name = "from", .argument = "NAME", .help = "the vault to read: `default`, or a name of `vaults`"},
-    {.name = "to", .argument = "NAME", .help = "the vault to copy to; it must exist, see `vault init`"},
+    {.name = "to",
+     .argument = "NAME",
+     .help = "the vault to copy to; `dekvault --vault NAME vault init` must have made it"},
     {.name = "dry-run", .help = "write nothing, and say what would be done"},
 };
 
@@ -177,6 +191,8 @@ static const struct dkv_command commands[] = {
         .verb = "init",
         .summary = "make the vault's store and its index where they are missing",
         .usage = "",
+        .details = "With --vault NAME it makes that one of `vaults`. In MongoDB the index is the unique one of alt "
+                   "names; an index that is there is left as it is.",
         .need = DKV_NEED_FILE,
         .run = init,
     },
@@ -185,7 +201,8 @@ static const struct dkv_command commands[] = {
         .verb = "info",
         .summary = "show where the vault is, how many keys of which kind it holds, and which cryptography is at work",
         .usage = "",
-        .details = "With --verbose also how much memory for secrets there is.",
+        .details = "It connects to the vault. Where the index of alt names is not \"ok\", it says what is wrong and "
+                   "what mends it. With --verbose also how much memory for secrets there is.",
         .need = DKV_NEED_VAULT,
         .run = show_info,
     },
@@ -195,12 +212,12 @@ static const struct dkv_command commands[] = {
         .summary = "copy all keys of one vault to another, of any kind",
         .usage = "--from NAME --to NAME [--dry-run]",
         .details =
-            "Documents go over unchanged, each is read back and compared, and the state goes with them; no key is "
-            "opened. What is at the destination already is left as it is: the same document counts as present, "
-            "another one of the same _id, or another key with the same alt name, is refused. Refused keys are listed "
-            "and the others copied; the exit code is that of what was refused, 1 when keys were refused differently. "
-            "With --json at most 1000 of the refused are listed, and refused_count has them all. It may be "
-            "interrupted, also with Ctrl-C: the same command goes on where it was. The source is only read.",
+            "The source is only read, and no key is opened. Each document is copied unchanged, read back and compared; "
+            "the CMKs' check records go with them. What is at the destination already stays as it is: the same "
+            "document counts as present; a key whose _id or alt name another key has there is refused. Refused keys "
+            "are listed and the others copied; the exit code is that of the refusals, 1 when they differ. With --json "
+            "at most 1000 of the refused are listed, and refused_count counts all. It may be interrupted (Ctrl-C): the "
+            "same command then does the rest.",
         .options = copy_options,
         .n_options = DKV_COUNT(copy_options),
         .need = DKV_NEED_FILE,

@@ -40,7 +40,7 @@ static enum dkv_rc refused_json(struct copying *copying, const char *id, const s
     copying->n_listed++;
     DKV_TRY(dkv_json_comma(json, err));
     DKV_TRY(dkv_buf_append_str(json, "{", err));
-    DKV_TRY(dkv_json_member_text(json, "_id", id, err));
+    DKV_TRY(dkv_json_member_or_null(json, "_id", id, err));
     DKV_TRY(dkv_json_member_text(json, "class", dkv_class_name(why->rc), err));
     DKV_TRY(dkv_json_member_text(json, "message", why->message, err));
     return dkv_buf_append_str(json, "}", err);
@@ -50,15 +50,17 @@ static enum dkv_rc take_refused(void *arg, const struct dkv_uuid *id, const stru
                                 struct dkv_error *err)
 {
     struct copying *copying = arg;
-    char text[37], line[sizeof(why->message)];
-    dkv_uuid_format(id, text);
+    char text[37] = "", line[sizeof(why->message)];
+    if (id != NULL) {
+        dkv_uuid_format(id, text);
+    }
     dkv_outcomes_add(&copying->outcomes, why->rc);
     if (copying->cli->out.json) {
         return refused_json(copying, text, why, err);
     }
     dkv_progress_clear(&copying->progress);
     (void)dkv_line_put(line, sizeof(line), 0, why->message);
-    fprintf(stderr, "dekvault: %s: %s\n", text, line);
+    fprintf(stderr, "dekvault: %s%s%s\n", text, id != NULL ? ": " : "", line);
     return DKV_OK;
 }
 

@@ -114,10 +114,22 @@ static void tell(const struct dkv_cli *cli, struct dkv_error *err)
     dkv_cli_print_error(err, cli->out.json);
 }
 
+/* While it is being loaded, libmongoc makes a file of counters in /dev/shm, by the process's number: it stays there
+ * when the process is killed, and a later one of that number warns of it on standard error. */
+static void remove_counters(void)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/dev/shm/mongoc-%ld", (long)getpid());
+    (void)unlink(path);
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(void) = remove_counters;
+
 int main(int argc, char **argv)
 {
     struct dkv_cli cli = {.out = {.fd = STDOUT_FILENO}};
     struct dkv_error err = {0};
+    remove_counters();
     open_standard_descriptors();
     /* A reader that has gone, a file that may not grow: errors of write(2), told like any other. */
     (void)signal(SIGPIPE, SIG_IGN);

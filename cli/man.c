@@ -213,6 +213,9 @@ static const char file_tail[] =
     "    pin\\-source: file:/etc/dekvault/prod.pin\n    cmk: pkcs11:object=cmk\\-2026\n"
     "    cmks: [pkcs11:object=cmk\\-2025]\naudit:\n  to: file:/var/log/dekvault/audit.log\n"
     ".Ed\n"
+    ".Pp\nA vault in MongoDB instead, whose URI has a password and so is in a file of its own:\n"
+    ".Bd -literal -offset indent\nvault:\n  store\\-source: file:/etc/dekvault/vault.uri\n"
+    "  namespace: encryption.__keyVault\n.Ed\n"
     ".Sh SEE ALSO\n.Xr dekvault 1\n";
 
 static enum dkv_rc put_setting(void *arg, const struct dkv_setting_doc *doc, struct dkv_error *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mongodb-app FILE KEY DATABASE NAME [SSN]: store a person with an encrypted ssn, if one is given; then print NAME's.
  * KEY is an alt name in FILE's vault; the people are in DATABASE at MONGODB_URI, on the vault's server or another.
- * cc mongodb-app.c $(pkg-config --cflags --libs dekvault libmongoc-1.0) */
+ * cc mongodb-app.c -o mongodb-app $(pkg-config --cflags --libs dekvault libmongoc-1.0) */
 #include <dekvault/dekvault.h>
 #include <mongoc/mongoc.h>
 

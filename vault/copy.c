@@ -45,14 +45,16 @@ static enum dkv_rc check_they_are_two(const struct dkv_copy *copy, struct dkv_er
     return DKV_OK;
 }
 
+#define MAKE_INDEX "`dekvault vault init`, with --vault and its name,"
+
 static const struct index_words {
     enum dkv_rc rc;
     const char *words;
 } index_words[] = {
     [DKV_INDEX_OK] = {DKV_OK, ""},
-    [DKV_INDEX_MISSING] = {DKV_E_CONFIG, "is missing: `dekvault vault init` makes it"},
-    [DKV_INDEX_NOT_UNIQUE] = {DKV_E_CONFIG, "isn't unique: drop it, then `dekvault vault init` makes the right one"},
-    [DKV_INDEX_NOT_PARTIAL] = {DKV_E_CONFIG, "isn't partial: drop it, then `dekvault vault init` makes the right one"},
+    [DKV_INDEX_MISSING] = {DKV_E_CONFIG, "is missing: " MAKE_INDEX " makes it"},
+    [DKV_INDEX_NOT_UNIQUE] = {DKV_E_CONFIG, "isn't unique: drop it, then " MAKE_INDEX " makes the right one"},
+    [DKV_INDEX_NOT_PARTIAL] = {DKV_E_CONFIG, "isn't partial: drop it, then " MAKE_INDEX " makes the right one"},
     [DKV_INDEX_SHARDED] = {DKV_E_CONFIG, "can't be made, since the collection is sharded: copy to one that isn't"},
     [DKV_INDEX_UNKNOWN] = {DKV_E_DENIED, "can't be seen: this user needs the privilege listIndexes"},
 };
@@ -87,46 +89,34 @@ static enum dkv_rc copy_value(void *arg, const char *key, struct dkv_span value,
         return DKV_OK;
     }
     const enum dkv_rc rc = to->ops->state_put(to, key, dkv_span(NULL, 0), value, &why);
-    if (rc == DKV_OK || rc == DKV_E_CONFLICT) {
-        return DKV_OK;
-    }
-    if (err != NULL) {
-        *err = why;
-    }
-    return rc;
+    return rc == DKV_E_CONFLICT ? DKV_OK : dkv_fail_as(err, rc, &why);
 }
 
 /* ---- Keys ---- */
 
-struct reading {
-    struct dkv_copy *copy;
-    struct dkv_uuid last;
-    size_t n;
-};
+/* A row whose _id is no UUID is no key of any driver's, and has no place at the destination. */
+static enum dkv_rc refuse_foreign(struct dkv_copy *copy, struct dkv_error *err)
+{
+    struct dkv_error why = {0};
+    (void)dkv_fail(&why, DKV_E_REJECTED_CIPHERTEXT,
+                   "%s has a document whose _id is no UUID: it is no key, and stays behind", dkv_copy_from(copy));
+    copy->counts.refused++;
+    const struct dkv_copy_options *options = copy->options;
+    return options->refused != NULL ? options->refused(options->arg, NULL, &why, err) : DKV_OK;
+}
 
 static enum dkv_rc take_row(void *arg, const struct dkv_uuid *id, struct dkv_span document, struct dkv_error *err)
 {
-    struct reading *reading = arg;
-    reading->last = *id;
-    reading->n++;
-    return dkv_copy_add(reading->copy, id, document, err);
+    struct dkv_copy *copy = arg;
+    return id != NULL ? dkv_copy_add(copy, id, document, err) : refuse_foreign(copy, err);
 }
 
-/* A listing of its own for every page: none lasts long enough for a server to forget it. */
 static enum dkv_rc copy_keys(struct dkv_copy *copy, struct dkv_error *err)
 {
     static const struct dkv_key_filter all = DKV_KEY_FILTER_ALL;
     struct dkv_store *from = copy->from->store;
-    struct reading reading = {.copy = copy};
-    bool first = true;
-    do {
-        const struct dkv_uuid after = reading.last;
-        reading.n = 0;
-        DKV_TRY(from->ops->list(from, &all, first ? NULL : &after, DKV_STORE_BATCH, take_row, &reading, err));
-        DKV_TRY(dkv_copy_settle(copy, err));
-        first = false;
-    } while (reading.n >= DKV_STORE_BATCH);
-    return DKV_OK;
+    DKV_TRY(from->ops->list(from, &all, NULL /* after */, 0 /* limit */, take_row, copy, err));
+    return dkv_copy_settle(copy, err);
 }
 
 /* State goes first: what all processes agree on must be known where the keys are used. */

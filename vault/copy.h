@@ -48,6 +48,32 @@ static inline const char *dkv_copy_to(const struct dkv_copy *copy)
     return (const char *)copy->to_text.data;
 }
 
+/* Borrowed from the page; empty where the row has none. */
+static inline struct dkv_span dkv_copy_bytes(const struct dkv_copy *copy, const struct dkv_copy_row *row)
+{
+    return row->len > 0 ? dkv_span(copy->page->bytes.data + row->begin, row->len) : dkv_span(NULL, 0);
+}
+
+/* ---- copy_check.c ---- */
+
+/* A check of a row that isn't settled: anything but DKV_OK is why it is refused, or ends the copy. */
+typedef enum dkv_rc (*dkv_copy_check_fn)(struct dkv_copy *copy, struct dkv_copy_row *row, struct dkv_error *err);
+
+/* dkv_copy_check_document: it is a valid document of its _id, and the destination's settings allow its names. */
+DKV_MUST_USE enum dkv_rc dkv_copy_check_document(struct dkv_copy *copy, struct dkv_copy_row *row,
+                                                 struct dkv_error *err);
+/* dkv_copy_check_names_are_unique: no other key of the source has one of its names. */
+DKV_MUST_USE enum dkv_rc dkv_copy_check_names_are_unique(struct dkv_copy *copy, struct dkv_copy_row *row,
+                                                         struct dkv_error *err);
+/* dkv_copy_check_names_are_free: no key of the destination has one of its names. */
+DKV_MUST_USE enum dkv_rc dkv_copy_check_names_are_free(struct dkv_copy *copy, struct dkv_copy_row *row,
+                                                       struct dkv_error *err);
+/* dkv_copy_explain_clash: DKV_E_CONFLICT in words where the store said DKV_CLASH_NAME. */
+DKV_MUST_USE enum dkv_rc dkv_copy_explain_clash(struct dkv_copy *copy, struct dkv_copy_row *row,
+                                                struct dkv_error *err);
+
+/* ---- copy_page.c ---- */
+
 /* dkv_copy_add: a row of the source, into the page, which is settled first when it is full. */
 DKV_MUST_USE enum dkv_rc dkv_copy_add(struct dkv_copy *copy, const struct dkv_uuid *id, struct dkv_span document,
                                       struct dkv_error *err);

@@ -4,12 +4,6 @@
  * the destination is ever changed. Owns nothing. No lock: the store's insert decides between two writers. */
 #include "vault/copy.h"
 #include "vault/document_edit.h"
-#include "vault/pinned.h"
-
-static struct dkv_span bytes_of(const struct dkv_copy *copy, const struct dkv_copy_row *row)
-{
-    return row->len > 0 ? dkv_span(copy->page->bytes.data + row->begin, row->len) : dkv_span(NULL, 0);
-}
 
 /* ---- Settling a row ---- */
 
@@ -22,10 +16,7 @@ static bool is_of_one_key(enum dkv_rc rc)
 static enum dkv_rc refuse(struct dkv_copy *copy, struct dkv_copy_row *row, struct dkv_error *why, struct dkv_error *err)
 {
     if (!is_of_one_key(why->rc)) {
-        if (err != NULL) {
-            *err = *why;
-        }
-        return why->rc;
+        return dkv_fail_as(err, why->rc, why);
     }
     dkv_error_key_id(why, &row->id);
     row->settled = true;
@@ -40,110 +31,21 @@ static void count(struct dkv_copy_row *row, uint64_t *counter)
     ++*counter;
 }
 
-/* Each check of a row that is still open; a row that doesn't pass is refused. */
-typedef enum dkv_rc (*check_fn)(struct dkv_copy *copy, struct dkv_copy_row *row, struct dkv_error *err);
-
-static enum dkv_rc check_rows(struct dkv_copy *copy, check_fn check, struct dkv_error *err)
+/* A row that doesn't pass is refused. */
+static enum dkv_rc check_rows(struct dkv_copy *copy, dkv_copy_check_fn check, struct dkv_error *err)
 {
     for (size_t i = 0; i < copy->page->n; i++) {
         struct dkv_copy_row *row = &copy->page->rows[i];
         struct dkv_error why = {0};
-        if (!row->settled && check(copy, row, &why) != DKV_OK) {
+        if (row->settled) {
+            continue;
+        }
+        why.rc = check(copy, row, &why);
+        if (why.rc != DKV_OK) {
             DKV_TRY(refuse(copy, row, &why, err));
         }
     }
     return DKV_OK;
-}
-
-/* ---- The source's documents ---- */
-
-static enum dkv_rc check_document(struct dkv_copy *copy, struct dkv_copy_row *row, struct dkv_error *err)
-{
-    DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
-    char kept[37], own[37];
-    dkv_uuid_format(&row->id, kept);
-    DKV_CHECK(row->len > 0, err, DKV_E_REJECTED_CIPHERTEXT,
-              "%s keeps no document, or one of more than %u bytes, under the _id %s: restore it from a backup, or "
-              "delete it",
-              dkv_copy_from(copy), DKV_DOCUMENT_MAX, kept);
-    DKV_TRY(dkv_document_parse(bytes_of(copy, row), &document, err));
-    dkv_uuid_format(&document.id, own);
-    DKV_CHECK(dkv_uuid_equal(&document.id, &row->id), err, DKV_E_REJECTED_CIPHERTEXT,
-              "%s keeps the document of key %s under the _id %s", dkv_copy_from(copy), own, kept);
-    return dkv_pinned_check_all(copy->to->file, copy->to->settings, &document, err);
-}
-
-/* ---- Names ---- */
-
-/* Whether a name is free: DKV_E_CONFLICT says who has it. */
-static enum dkv_rc check_name_is_free(struct dkv_copy *copy, const char *name, struct dkv_error *err)
-{
-    struct dkv_store *store = copy->to->store;
-    DKV_CLEANUP(dkv_buf_done) struct dkv_buf holder = {0};
-    struct dkv_error why = {0};
-    struct dkv_uuid id = {{0}};
-    char text[37] = "another key";
-    const enum dkv_rc rc = store->ops->get_by_alt_name(store, name, &holder, &why);
-    if (rc == DKV_E_NOT_FOUND) {
-        return DKV_OK;
-    }
-    if (rc == DKV_OK) {
-        if (dkv_document_peek_id(dkv_span_buf(&holder), &id)) {
-            dkv_uuid_format(&id, text);
-        }
-        return dkv_fail(err, DKV_E_CONFLICT, "the alt name \"%s\" belongs to %s in %s: take it off one of the two keys",
-                        name, text, dkv_copy_to(copy));
-    }
-    if (err != NULL) {
-        *err = why;
-    }
-    return rc;
-}
-
-static enum dkv_rc check_names_are_free(struct dkv_copy *copy, struct dkv_copy_row *row, struct dkv_error *err)
-{
-    DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
-    DKV_TRY(dkv_document_parse(bytes_of(copy, row), &document, err));
-    for (size_t i = 0; i < document.n_alt_names; i++) {
-        DKV_TRY(check_name_is_free(copy, document.alt_names[i], err));
-    }
-    return DKV_OK;
-}
-
-/* A name that two keys have finds neither; copied, it would find whichever came first, and whoever can write the source
- * could choose that. */
-static enum dkv_rc check_names_are_unique(struct dkv_copy *copy, struct dkv_copy_row *row, struct dkv_error *err)
-{
-    DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
-    struct dkv_store *store = copy->from->store;
-    DKV_TRY(dkv_document_parse(bytes_of(copy, row), &document, err));
-    for (size_t i = 0; i < document.n_alt_names; i++) {
-        DKV_CLEANUP(dkv_buf_done) struct dkv_buf holder = {0};
-        struct dkv_error why = {0};
-        const enum dkv_rc rc = store->ops->get_by_alt_name(store, document.alt_names[i], &holder, &why);
-        if (rc != DKV_OK && rc != DKV_E_NOT_FOUND) { /* deleted meanwhile */
-            *err = why;
-            return rc;
-        }
-    }
-    return DKV_OK;
-}
-
-/* The store said that a name is taken. */
-static enum dkv_rc explain_name_clash(struct dkv_copy *copy, struct dkv_copy_row *row, struct dkv_error *err)
-{
-    DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
-    if (row->clash != DKV_CLASH_NAME) {
-        return DKV_OK;
-    }
-    DKV_TRY(check_names_are_free(copy, row, err));
-    DKV_TRY(dkv_document_parse(bytes_of(copy, row), &document, err));
-    DKV_CHECK(!document.has_alt_names || document.n_alt_names > 0, err, DKV_E_CONFLICT,
-              "its keyAltNames is an empty array, of which the index of %s takes one: give the key a name and take it "
-              "off again",
-              dkv_copy_to(copy));
-    return dkv_fail(err, DKV_E_CONFLICT, "a name of its was another key's in %s just then: copy again",
-                    dkv_copy_to(copy));
 }
 
 /* ---- What is at the destination ---- */
@@ -159,7 +61,7 @@ static void gather(struct dkv_copy *copy)
         if (!row->settled) {
             page->open[page->n_open] = row;
             page->ids[page->n_open] = row->id;
-            page->documents[page->n_open] = bytes_of(copy, row);
+            page->documents[page->n_open] = dkv_copy_bytes(copy, row);
             page->n_open++;
         }
     }
@@ -198,7 +100,7 @@ static enum dkv_rc meet(void *arg, const struct dkv_uuid *id, struct dkv_span do
     if (row == NULL) {
         return DKV_OK;
     }
-    DKV_TRY(dkv_document_same(bytes_of(copy, row), document, &same, err));
+    DKV_TRY(dkv_document_same(dkv_copy_bytes(copy, row), document, &same, err));
     if (same) {
         count(row, &copy->counts.present);
         return DKV_OK;
@@ -219,7 +121,7 @@ static enum dkv_rc read_back(void *arg, const struct dkv_uuid *id, struct dkv_sp
     if (row->clash == DKV_CLASH_ID) { /* somebody else was first */
         return meet(arg, id, document, err);
     }
-    DKV_TRY(dkv_document_same(bytes_of(copy, row), document, &same, err));
+    DKV_TRY(dkv_document_same(dkv_copy_bytes(copy, row), document, &same, err));
     if (same) {
         count(row, &copy->counts.copied);
     }
@@ -263,14 +165,14 @@ static enum dkv_rc fail_not_read_back(struct dkv_copy *copy, struct dkv_copy_row
 static enum dkv_rc write_rows(struct dkv_copy *copy, struct dkv_error *err)
 {
     DKV_TRY(insert_rows(copy, err));
-    DKV_TRY(check_rows(copy, explain_name_clash, err));
+    DKV_TRY(check_rows(copy, dkv_copy_explain_clash, err));
     DKV_TRY(visit_destination(copy, read_back, err));
     return check_rows(copy, fail_not_read_back, err);
 }
 
 static enum dkv_rc write_nothing(struct dkv_copy *copy, struct dkv_error *err)
 {
-    DKV_TRY(check_rows(copy, check_names_are_free, err));
+    DKV_TRY(check_rows(copy, dkv_copy_check_names_are_free, err));
     for (size_t i = 0; i < copy->page->n; i++) {
         if (!copy->page->rows[i].settled) {
             count(&copy->page->rows[i], &copy->counts.copied);
@@ -283,10 +185,10 @@ static enum dkv_rc write_nothing(struct dkv_copy *copy, struct dkv_error *err)
 
 static enum dkv_rc settle_rows(struct dkv_copy *copy, struct dkv_error *err)
 {
-    DKV_TRY(check_rows(copy, check_document, err));
+    DKV_TRY(check_rows(copy, dkv_copy_check_document, err));
     DKV_TRY(visit_destination(copy, meet, err));
     if (copy->names_may_repeat) {
-        DKV_TRY(check_rows(copy, check_names_are_unique, err));
+        DKV_TRY(check_rows(copy, dkv_copy_check_names_are_unique, err));
     }
     return copy->options->dry_run ? write_nothing(copy, err) : write_rows(copy, err);
 }

@@ -50,8 +50,9 @@ static enum dkv_rc parse_id(const bson_iter_t *value, struct dkv_document *docum
 /* Array elements must be numbered from 0: readers differ on what an array with other keys is. */
 static bool is_index(const char *key, size_t index)
 {
-    char expected[24];
-    snprintf(expected, sizeof(expected), "%zu", index);
+    char buffer[16];
+    const char *expected = NULL;
+    (void)bson_uint32_to_string((uint32_t)index, &expected, buffer, sizeof(buffer));
     return strcmp(key, expected) == 0;
 }
 
@@ -234,6 +235,21 @@ bool dkv_document_peek_id(struct dkv_span bson, struct dkv_uuid *ret)
     }
     *ret = found.id;
     return true;
+}
+
+bool dkv_document_peek_name(struct dkv_span bson, const char *name)
+{
+    bson_iter_t iter, names;
+    if (bson.len < 5 || !bson_iter_init_from_data(&iter, bson.data, bson.len) ||
+        !bson_iter_find(&iter, "keyAltNames") || !BSON_ITER_HOLDS_ARRAY(&iter) || !dkv_bson_enter(&iter, &names)) {
+        return false;
+    }
+    while (bson_iter_next(&names)) {
+        if (BSON_ITER_HOLDS_UTF8(&names) && strcmp(bson_iter_utf8(&names, NULL), name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void name_document(struct dkv_span bson, struct dkv_error *err)

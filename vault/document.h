@@ -30,6 +30,15 @@ struct dkv_document {
  * DKV_KEY_MATERIAL_MAX bytes. */
 DKV_MUST_USE enum dkv_rc dkv_document_parse(struct dkv_span bson, struct dkv_document *ret, struct dkv_error *err);
 void dkv_document_done(struct dkv_document *document);
+static inline bool dkv_document_has_name(const struct dkv_document *document, const char *name)
+{
+    for (size_t i = 0; i < document->n_alt_names; i++) {
+        if (strcmp(document->alt_names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* dkv_document_write: append the document's BSON: _id, keyAltNames (left out when there are none), keyMaterial,
  * creationDate, updateDate, status, masterKey. */

@@ -28,4 +28,7 @@ DKV_MUST_USE enum dkv_rc dkv_document_same(struct dkv_span a, struct dkv_span b,
 /* dkv_document_peek_id: the _id of bytes that need not be a valid document; false when there is none. */
 bool dkv_document_peek_id(struct dkv_span bson, struct dkv_uuid *ret);
 
+/* dkv_document_peek_name: whether bytes that need not be a valid document have the alt name. */
+bool dkv_document_peek_name(struct dkv_span bson, const char *name);
+
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Importing key documents that were made elsewhere.
- * Invariant: the bytes go in unchanged (but for what a MongoDB server does to the place of _id), or not at all; and unless the caller waives it, only after they have opened
- * here. No lock of its own: the store's insert decides between two importers. */
+ * Invariant: the bytes go in unchanged (but for what a MongoDB server does to the place of _id), or not at all; and
+ * unless the caller waives it, only after they have opened here. No lock of its own: the store's insert decides between
+ * two importers. */
 #include "vault/dek.h"
 #include "vault/document_edit.h"
 #include "vault/key.h"
@@ -22,10 +23,7 @@ static enum dkv_rc look_for_it(struct dkv_vault *vault, const struct dkv_documen
         return DKV_OK;
     }
     if (rc != DKV_OK) {
-        if (err != NULL) {
-            *err = missing;
-        }
-        return rc;
+        return dkv_fail_as(err, rc, &missing);
     }
     dkv_uuid_format(&document->id, id);
     DKV_TRY(dkv_document_same(dkv_span_buf(&stored), bytes, &same, err));

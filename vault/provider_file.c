@@ -23,10 +23,7 @@ static enum dkv_rc parse(struct dkv_provider_file *file, struct dkv_span text, s
     if (rc == DKV_E_CONFIG) {
         return dkv_fault_add(faults, line, "", err, "%s", why.message);
     }
-    if (rc != DKV_OK && err != NULL) {
-        *err = why;
-    }
-    return rc;
+    return dkv_fail_as(err, rc, &why);
 }
 
 static enum dkv_rc read_providers(struct dkv_provider_file *file, struct dkv_faults *faults, struct dkv_error *err)

@@ -42,4 +42,15 @@ void dkv_vault_settings_done(struct dkv_vault_settings *vault);
 const char *dkv_store_uri_judge(const char *uri, bool may_hold_password);
 bool dkv_store_uri_is_sqlite(const char *uri);
 
+/* ---- store_uri_options.c: of a text that dkv_store_uri_judge takes ---- */
+
+/* dkv_store_uri_unknown_option: the first option that MongoDB's URIs don't have, in the text; NULL: none. */
+const char *dkv_store_uri_unknown_option(const char *uri, size_t *ret_len);
+/* dkv_store_uri_nearest_option: the known one that may be meant; NULL. */
+const char *dkv_store_uri_nearest_option(const char *name, size_t len);
+/* dkv_store_uri_lacks_password: it names a user, and its mechanism needs a password. */
+bool dkv_store_uri_lacks_password(const char *uri);
+/* dkv_store_uri_lacks_tls: its first host is another machine, and it doesn't ask for TLS. */
+bool dkv_store_uri_lacks_tls(const char *uri);
+
 #endif

@@ -2,6 +2,7 @@
 /* `vault` and `vaults`: where a vault's documents are, which keys may protect new data, which alt names are pinned.
  * Owns: what a struct dkv_vault_settings points to. Invariant: a vault without a fault has exactly one of store and
  * store_source, and every id of encrypt_with is an entry of `providers`. No lock. */
+#include "base/file.h"
 #include "base/mem.h"
 #include "vault/provider_file_groups.h"
 
@@ -22,7 +23,8 @@ static const struct dkv_option vault_options[] = {
     [VAULT_STORE] = {
         .name = "store",
         .type = DKV_OPTION_TEXT,
-        .help = "Where the key documents are: sqlite:/absolute/path, or a mongodb:// URI without a password.",
+        .help = "Where the key documents are: sqlite:/absolute/path, or a mongodb:// or mongodb+srv:// URI without a "
+                "password.",
     },
     [VAULT_STORE_SOURCE] = {
         .name = "store-source",
@@ -33,7 +35,8 @@ static const struct dkv_option vault_options[] = {
     [VAULT_NAMESPACE] = {
         .name = "namespace",
         .type = DKV_OPTION_TEXT,
-        .help = "The key vault's database and collection in MongoDB, as in encryption.__keyVault.",
+        .help = "The key vault's database and collection, as in encryption.__keyVault: needed in MongoDB, and "
+                "there only.",
     },
     [VAULT_ENCRYPT_WITH] = {
         .name = "encrypt-with",
@@ -53,13 +56,15 @@ static const struct dkv_option vault_options[] = {
         .fallback = "10000",
         .min = 1,
         .max = 600000,
-        .help = "How long one call to the store may take, in milliseconds.",
+        .help = "How long each wait may take, in milliseconds: for another process that writes to SQLite; for a "
+                "primary of MongoDB, for a connection to it, and for its reply.",
     },
     [VAULT_ALLOW_GROUP_READ] = {
         .name = "allow-group-read",
         .type = DKV_OPTION_BOOL,
         .fallback = "false",
-        .help = "Whether the file of store-source may be readable by its group.",
+        .help = "Whether the file of store-source, and the client key that its URI names, may be readable by their "
+                "group.",
     },
 };
 _Static_assert(DKV_COUNT(vault_options) == N_VAULT, "one option for each index");
@@ -84,6 +89,62 @@ static enum dkv_rc add_fault(const struct reading *reading, unsigned line, size_
 
 /* ---- store, store-source, namespace ---- */
 
+static enum dkv_rc fault_unknown_option(const struct reading *reading, unsigned line, const char *name, size_t len)
+{
+    char words[256], text[64];
+    const char *nearest = dkv_store_uri_nearest_option(name, len);
+    len = len < sizeof(text) ? len : sizeof(text) - 1;
+    memcpy(text, name, len);
+    text[len] = '\0';
+    size_t end = dkv_line_put(words, sizeof(words), 0, "has an option that MongoDB's URIs don't have, \"");
+    end = dkv_line_put(words, sizeof(words), end, text);
+    end = dkv_line_put(words, sizeof(words), end, nearest != NULL ? "\"; did you mean " : "\"");
+    end = dkv_line_put(words, sizeof(words), end, nearest != NULL ? nearest : "");
+    (void)dkv_line_put(words, sizeof(words), end, nearest != NULL ? "?" : "");
+    return add_fault(reading, line, VAULT_STORE, words);
+}
+
+/* The keys are wrapped, but libmongoc isn't made for a server that lies. */
+static enum dkv_rc warn_of_tls(const struct reading *reading, const struct dkv_value *store)
+{
+    char setting[DKV_SETTING_MAX];
+    if (dkv_store_uri_is_sqlite(store->text) || !dkv_store_uri_lacks_tls(store->text)) {
+        return DKV_OK;
+    }
+    dkv_setting_path(setting, reading->prefix, vault_options[VAULT_STORE].name);
+    return dkv_fault_add_warning(reading->faults, store->line, setting, reading->err, "%s",
+                                 "without tls=true anybody on the way can pass for the server");
+}
+
+static enum dkv_rc judge_uri(const struct reading *reading, const struct dkv_value *store)
+{
+    size_t len = 0;
+    const char *wrong = dkv_store_uri_judge(store->text, false /* may_hold_password */);
+    if (wrong != NULL) {
+        return add_fault(reading, store->line, VAULT_STORE, wrong);
+    }
+    const char *unknown = dkv_store_uri_is_sqlite(store->text) ? NULL : dkv_store_uri_unknown_option(store->text, &len);
+    if (unknown != NULL) {
+        return fault_unknown_option(reading, store->line, unknown, len);
+    }
+    return warn_of_tls(reading, store);
+}
+
+/* A warning, since this machine may not use the vault at all; opening it judges anew. */
+static enum dkv_rc warn_of_source(const struct reading *reading, const struct dkv_value *source)
+{
+    static const char scheme[] = "file:";
+    struct dkv_error own = {0};
+    char setting[DKV_SETTING_MAX];
+    const bool allow_group_read = reading->vault->values[VAULT_ALLOW_GROUP_READ].flag;
+    if (strncmp(source->text, scheme, strlen(scheme)) != 0 ||
+        dkv_secret_file_judge(source->text + strlen(scheme), allow_group_read, &own) == DKV_OK) {
+        return DKV_OK;
+    }
+    dkv_setting_path(setting, reading->prefix, vault_options[VAULT_STORE_SOURCE].name);
+    return dkv_fault_add_warning(reading->faults, source->line, setting, reading->err, "%s", own.message);
+}
+
 static enum dkv_rc judge_store(const struct reading *reading)
 {
     const struct dkv_value *store = &reading->vault->values[VAULT_STORE];
@@ -94,8 +155,10 @@ static enum dkv_rc judge_store(const struct reading *reading)
     if (!dkv_value_is_given(store) && !dkv_value_is_given(source)) {
         return add_fault(reading, reading->vault->line, VAULT_STORE, "is missing (or store-source)");
     }
-    const char *wrong = store->is_set ? dkv_store_uri_judge(store->text, false) : NULL;
-    return wrong != NULL ? add_fault(reading, store->line, VAULT_STORE, wrong) : DKV_OK;
+    if (source->is_set) {
+        return warn_of_source(reading, source);
+    }
+    return store->is_set ? judge_uri(reading, store) : DKV_OK;
 }
 
 static enum dkv_rc judge_namespace(const struct reading *reading)

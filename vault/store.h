@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a vault's documents and state lie: one table for every kind of store, with the same answers to the same calls.
- * Stores keep bytes; they never rewrite a document but where the call says so. Thread-safe but for open and close. */
+ * Stores keep bytes; they never rewrite a document but where the call says so. Thread-safe but for open and close; in a
+ * child of fork every call but close is DKV_E_INVALID. Any call may also fail as its store does: DKV_E_TRANSIENT,
+ * DKV_E_UNREACHABLE, DKV_E_AUTH, DKV_E_DENIED, DKV_E_RESOURCE. */
 #ifndef VAULT_STORE_H
 #define VAULT_STORE_H
 
@@ -8,9 +10,10 @@
 #include "vault/document.h"
 
 struct dkv_store_settings {
-    const char *location;  /* after "sqlite:": an absolute path; or the whole mongodb:// URI, which may hold a password */
+    const char *location;   /* after "sqlite:": an absolute path; or the whole mongodb:// URI, maybe with a password */
     const char *name_space; /* mongodb: database.collection; else NULL */
     uint32_t timeout_ms;
+    bool allow_group_read;  /* of files with secrets that the location names */
 };
 
 enum dkv_clash { DKV_CLASH_NONE, DKV_CLASH_ID, DKV_CLASH_NAME };
@@ -26,9 +29,10 @@ enum dkv_index_state {
 
 #define DKV_STORE_BATCH 1000u /* documents of one insert_many */
 
-/* One row of a store: the _id under which it is kept and its bytes, borrowed for the call. They are as they are, which
- * need not be a document, nor one with this _id: the vault judges. Empty: none, or more than DKV_DOCUMENT_MAX bytes.
- * Anything but DKV_OK ends the reading and is its result. The store may be used from inside. */
+/* One row of a store: the _id under which it is kept (NULL, in `list` alone: it is no UUID) and its bytes, borrowed for
+ * the call. They are as they are, which need not be a document, nor one with this _id: the vault judges. Empty: none,
+ * or more than DKV_DOCUMENT_MAX bytes. Anything but DKV_OK ends the reading and is its result. The store may be used
+ * from inside. */
 typedef enum dkv_rc (*dkv_store_visit_fn)(void *arg, const struct dkv_uuid *id, struct dkv_span document,
                                           struct dkv_error *err);
 
@@ -40,38 +44,45 @@ struct dkv_store; /* first member of each kind's own struct */
 struct dkv_store_ops {
     const char *scheme; /* "sqlite" */
 
-    /* open: DKV_E_NOT_FOUND when it doesn't exist and create is false; a store on a server isn't asked until it is used.
-     * *ret_created may be NULL. */
+    /* open: DKV_E_NOT_FOUND when it doesn't exist and create is false; but a store on a server isn't asked before it is
+     * used, or created. *ret_created may be NULL. */
     enum dkv_rc (*open)(const struct dkv_store_settings *settings, bool create, bool *ret_created,
                         struct dkv_store **ret, struct dkv_error *err);
     void (*close)(struct dkv_store *store);
 
-    /* ensure_index: makes it when it is missing. DKV_OK: it is DKV_INDEX_OK; else the words say which command mends it.
-     */
+    /* ensure_index: makes it when it is missing. DKV_OK: it is DKV_INDEX_OK. DKV_E_CONFIG, DKV_E_CONFLICT (two keys
+     * have one name), DKV_E_DENIED: the words say which command mends it. */
     enum dkv_rc (*ensure_index)(struct dkv_store *store, struct dkv_error *err);
     enum dkv_rc (*check_index)(struct dkv_store *store, enum dkv_index_state *ret, struct dkv_error *err);
 
-    /* insert: the bytes of a valid document; kept as they are, but that a MongoDB server puts the _id first.
-     * DKV_E_CONFLICT: *ret_clash (may be NULL) says whether _id or a name is taken. */
+    /* insert: kept as the bytes are, but that a MongoDB server puts the _id first. DKV_E_REJECTED_CIPHERTEXT: they are
+     * no valid document. DKV_E_CONFLICT: *ret_clash (may be NULL) says whether its _id or a name is taken; NONE: the
+     * server doesn't show which. A server takes names only with the index, and makes it if it is missing: errors as
+     * ensure_index. */
     enum dkv_rc (*insert)(struct dkv_store *store, struct dkv_span document, enum dkv_clash *ret_clash,
                           struct dkv_error *err);
 
-    /* insert_many: n (at most DKV_STORE_BATCH) documents as by insert, but a clash of one keeps no other out:
-     * ret_clashes[i] is why document i isn't in, DKV_CLASH_NONE if it is. Anything but DKV_OK: some may be in. */
+    /* insert_many: n documents as by insert, but a clash of one, also with an earlier one of the n, keeps no other out:
+     * ret_clashes[i] is why document i isn't in, DKV_CLASH_NONE if it is. DKV_E_INVALID: more than DKV_STORE_BATCH.
+     * DKV_E_REJECTED_CIPHERTEXT: one isn't valid. Anything but DKV_OK: some may be in. */
     enum dkv_rc (*insert_many)(struct dkv_store *store, const struct dkv_span *documents, size_t n,
                                enum dkv_clash *ret_clashes, struct dkv_error *err);
 
-    /* get_many: visits the ones that exist, ordered by _id. */
+    /* get_many: visits the ones that exist, ordered by _id. DKV_E_REJECTED_CIPHERTEXT: a server gave one that wasn't
+     * asked for. */
     enum dkv_rc (*get_many)(struct dkv_store *store, const struct dkv_uuid *ids, size_t n, dkv_store_visit_fn visit,
                             void *arg, struct dkv_error *err);
     /* get_by_alt_name: DKV_E_NOT_FOUND; DKV_E_CONFLICT when two documents have it; DKV_E_REJECTED_CIPHERTEXT when what
      * is kept for it is no document that has it. */
     enum dkv_rc (*get_by_alt_name)(struct dkv_store *store, const char *name, struct dkv_buf *ret,
                                    struct dkv_error *err);
-    /* list: dates strictly between after and before; prefixes by bytes, case counts. What other processes change
-     * meanwhile may be seen or not. */
+    /* list: ordered by _id, from behind `after` (NULL: all), at most limit (0: no limit), of what matches (filter NULL:
+     * all): dates strictly between after and before; prefixes by bytes, case counts. What other processes change
+     * meanwhile may be seen or not. DKV_E_REJECTED_CIPHERTEXT, where it ends: a server gave a row twice or out of
+     * order. */
     enum dkv_rc (*list)(struct dkv_store *store, const struct dkv_key_filter *filter, const struct dkv_uuid *after,
                         size_t limit, dkv_store_visit_fn visit, void *arg, struct dkv_error *err);
+    /* count_by: as dkv_key_count_by. */
     enum dkv_rc (*count_by)(struct dkv_store *store, dkv_key_count_fn visit, void *arg, struct dkv_error *err);
 
     /* Changes. DKV_E_NOT_FOUND: no such _id. DKV_E_REJECTED_CIPHERTEXT, but for remove: what is kept under it is no
@@ -81,11 +92,12 @@ struct dkv_store_ops {
     enum dkv_rc (*replace_material)(struct dkv_store *store, const struct dkv_uuid *id,
                                     struct dkv_span expected_master_key, struct dkv_span expected_material,
                                     struct dkv_span master_key, struct dkv_span material, struct dkv_error *err);
-    /* set_status: updateDate stays: it is the date of the wrap. */
+    /* set_status: updateDate stays: it is the date of the wrap. DKV_E_INVALID: neither 0 nor 1. */
     enum dkv_rc (*set_status)(struct dkv_store *store, const struct dkv_uuid *id, int32_t status, bool *ret_changed,
                               struct dkv_error *err);
     /* add_alt_name, remove_alt_name: updateDate stays; the field goes with its last name. DKV_E_CONFLICT: another
-     * document has the name. */
+     * document has the name, or this one was changed meanwhile. DKV_E_INVALID: no such name may be given. A name is
+     * added only with the index, as by insert. */
     enum dkv_rc (*add_alt_name)(struct dkv_store *store, const struct dkv_uuid *id, const char *name, bool *ret_changed,
                                 struct dkv_error *err);
     enum dkv_rc (*remove_alt_name)(struct dkv_store *store, const struct dkv_uuid *id, const char *name,
@@ -96,7 +108,7 @@ struct dkv_store_ops {
                           struct dkv_error *err);
 
     /* State that all processes agree on: small values by key. As base/state.h: expected empty means absent, value empty
-     * deletes. */
+     * deletes. DKV_E_NOT_FOUND; DKV_E_CONFLICT: it isn't the expected one. */
     enum dkv_rc (*state_get)(struct dkv_store *store, const char *key, struct dkv_buf *ret, struct dkv_error *err);
     enum dkv_rc (*state_put)(struct dkv_store *store, const char *key, struct dkv_span expected, struct dkv_span value,
                              struct dkv_error *err);

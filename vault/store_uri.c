@@ -25,13 +25,20 @@ static const char *after_scheme(const char *uri)
     return NULL;
 }
 
-/* USER:PASSWORD@. The hosts end at '?', or at '/', but a password that wasn't percent-encoded may hold either, so
- * every '@' before the options counts, and one behind a '?' that no '/' comes before. */
+/* Where the value of the first option begins. */
+static size_t first_value_at(const char *hosts)
+{
+    const size_t options_at = strcspn(hosts, "?");
+    return options_at + strcspn(hosts + options_at, "=");
+}
+
+/* USER:PASSWORD@. The hosts end at '?', or at '/', but a password that wasn't percent-encoded may hold either or both,
+ * so every '@' counts, but one in the value of an option. */
 static bool has_password(const char *hosts)
 {
     const size_t options_at = strcspn(hosts, "?");
     const size_t path_at = strcspn(hosts, "/");
-    const size_t end = path_at < options_at ? options_at : strlen(hosts);
+    const size_t end = path_at < options_at ? first_value_at(hosts) : strlen(hosts);
     const char *at = (const char *)memrchr(hosts, '@', end);
     return at != NULL && memchr(hosts, ':', (size_t)(at - hosts)) != NULL;
 }
@@ -46,14 +53,25 @@ static bool has_secret_option(const char *uri)
     return false;
 }
 
-/* A user name or password with a bare '@' or '/' in it: the rest of the password would be taken for a host, be looked
- * up in DNS and be shown in errors. The connection string specification asks for them to be percent-encoded. */
+/* A user name or password with a bare '@' or '/' in it: the rest of the password would be taken for a host or an
+ * option, be looked up in DNS and be shown in errors. The connection string specification asks for them to be
+ * percent-encoded. */
 static bool has_bare_reserved(const char *hosts)
 {
-    const size_t options_at = strcspn(hosts, "?");
-    const char *first = (const char *)memchr(hosts, '@', options_at);
-    const char *last = (const char *)memrchr(hosts, '@', options_at);
+    const size_t end = first_value_at(hosts);
+    const char *first = (const char *)memchr(hosts, '@', end);
+    const char *last = (const char *)memrchr(hosts, '@', end);
     return first != last || (last != NULL && (size_t)(last - hosts) > strcspn(hosts, "/"));
+}
+
+static bool has_control(const char *uri)
+{
+    for (; *uri != '\0'; uri++) {
+        if ((unsigned char)*uri < 0x20 || *uri == 0x7f) {
+            return true;
+        }
+    }
+    return false;
 }
 
 const char *dkv_store_uri_judge(const char *uri, bool may_hold_password)
@@ -67,11 +85,20 @@ const char *dkv_store_uri_judge(const char *uri, bool may_hold_password)
     if (hosts == NULL || hosts[0] == '\0') {
         return "must be sqlite:/absolute/path or a mongodb:// URI";
     }
+    if (has_control(uri)) {
+        return "isn't one line of text: it has a line break or another control character in it";
+    }
     if (!may_hold_password && (has_password(hosts) || has_secret_option(hosts))) {
         return "holds a password: put the URI in a file of its own, mode 0600, and name that with store-source";
     }
     if (has_bare_reserved(hosts)) {
         return "has a user name or password that isn't percent-encoded: write @ as %40, / as %2F, : as %3A, % as %25";
+    }
+    if (dkv_store_uri_lacks_password(uri)) {
+        return may_hold_password
+                   ? "names a user, but no password; only with authMechanism=MONGODB-X509 and its like may that be"
+                   : "names a user, but no password: put the URI with both in a file of its own, mode 0600, and name "
+                     "that with store-source";
     }
     return NULL;
 }

@@ -41,7 +41,13 @@ static enum dkv_rc judge_location(const struct dkv_provider_file *file, const st
     const char *wrong = dkv_store_uri_judge(text, true /* may_hold_password */);
     DKV_CHECK(wrong == NULL, err, DKV_E_CONFIG, "%s:%u: store-source: the text in %s %s", file->path, settings->line,
               settings->store_source, wrong);
-    DKV_CHECK(dkv_store_uri_is_sqlite(text) || settings->name_space != NULL, err, DKV_E_CONFIG,
+    size_t len = 0;
+    const bool is_sqlite = dkv_store_uri_is_sqlite(text);
+    /* Its name isn't shown: it may be a part of a password that has an & in it. */
+    DKV_CHECK(is_sqlite || dkv_store_uri_unknown_option(text, &len) == NULL, err, DKV_E_CONFIG,
+              "%s:%u: store-source: the URI in %s has an option that MongoDB's URIs don't have; look for a slip in its "
+              "options' names", file->path, settings->line, settings->store_source);
+    DKV_CHECK(is_sqlite || settings->name_space != NULL, err, DKV_E_CONFIG,
               "%s:%u: namespace is missing: a mongodb:// store needs DATABASE.COLLECTION", file->path, settings->line);
     return DKV_OK;
 }
@@ -63,7 +69,11 @@ static enum dkv_rc open_store(struct dkv_vault *vault, bool create, bool *ret_cr
     DKV_CLEANUP(dkv_secret_done) struct dkv_secret secret = {0};
     const struct dkv_vault_settings *settings = vault->settings;
     const struct dkv_store_ops *ops = NULL;
-    struct dkv_store_settings store = {.name_space = settings->name_space, .timeout_ms = settings->timeout_ms};
+    struct dkv_store_settings store = {
+        .name_space = settings->name_space,
+        .timeout_ms = settings->timeout_ms,
+        .allow_group_read = settings->allow_group_read,
+    };
     if (settings->store == NULL) {
         DKV_TRY(read_location(vault->file, settings, &secret, err));
         DKV_TRY(judge_location(vault->file, settings, (const char *)secret.data, err));
@@ -156,6 +166,11 @@ void dkv_vault_close(struct dkv_vault *vault)
 const char *dkv_vault_store(const struct dkv_vault *vault)
 {
     return vault->store_text;
+}
+
+const char *dkv_vault_namespace(const struct dkv_vault *vault)
+{
+    return vault->settings->name_space;
 }
 
 enum dkv_rc dkv_vault_index_state(struct dkv_vault *vault, const char **ret_state, struct dkv_error *err)

@@ -2,7 +2,12 @@
 /* The key vault: data encryption keys (DEKs), wrapped by CMKs, as MongoDB's key documents.
  *
  * Documents go in and come out as BSON bytes in exactly the format of MongoDB's client-side field
- * level encryption (github.com/mongodb/specifications, client-side-encryption: data key documents). */
+ * level encryption (github.com/mongodb/specifications, client-side-encryption: data key documents).
+ *
+ * What reads or writes the store may also fail as the store does: DKV_E_TRANSIENT (of a write the words say if it may
+ * have been done), DKV_E_UNREACHABLE, DKV_E_AUTH, DKV_E_DENIED, DKV_E_RESOURCE, DKV_E_INTERNAL; in a child of fork()
+ * with DKV_E_INVALID. A vault in MongoDB takes new alt names only with its unique index, which it makes where it may:
+ * DKV_E_CONFIG, DKV_E_CONFLICT or DKV_E_DENIED, with what to do. */
 #ifndef DEKVAULT_VAULT_H
 #define DEKVAULT_VAULT_H
 
@@ -23,13 +28,14 @@ struct dkv_vault;
  *   ret_vault  the caller's, for dkv_vault_close
  * DKV_E_CONFIG, DKV_E_NOT_FOUND (no such name; or the store doesn't exist: `vault init` makes it), DKV_E_DENIED (the
  * store's file), DKV_E_TRANSIENT, DKV_E_UNREACHABLE, DKV_E_RESOURCE (memory can't be locked: the text says what to do).
- * Thread-safe: yes; the vault may be used by many threads at once. Blocks: opens the store. */
+ * Thread-safe: yes; the vault may be used by many threads at once. Blocks: opens a file; of a server only the hosts of
+ * a mongodb+srv URI are looked up, the server itself isn't asked before the vault is used. */
 DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_open(const struct dkv_provider_file *file, const char *name,
                                                 struct dkv_vault **ret_vault, struct dkv_error *err);
 
 /* dkv_vault_init: like dkv_vault_open, but makes the store and its index first where they are missing.
  * *ret_created (may be NULL): whether the store was made by this call.
- * Errors, threads: as dkv_vault_open. Blocks: writes the store. */
+ * Errors, threads: as dkv_vault_open; and those of the index. Blocks: writes the store. */
 DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_init(const struct dkv_provider_file *file, const char *name,
                                                 bool *ret_created, struct dkv_vault **ret_vault, struct dkv_error *err);
 
@@ -97,8 +103,8 @@ typedef enum dkv_rc (*dkv_key_visit_fn)(void *arg, struct dkv_span document, str
 
 /* dkv_key_list: visit the stored documents, valid or not, that match (filter NULL: all), ordered by _id, after *after
  * (NULL: from the start), at most limit of them (0: all). Constant memory. DKV_E_REJECTED_CIPHERTEXT: where an _id
- * should have a document there is none, or another's: all others were visited, the words name the _ids. Such a row
- * counts to the limit.
+ * should have a document there is none, or another's (the words name the _ids), or a document's _id is no UUID (the
+ * words say how many): all others were visited. Such a row counts to the limit.
  * Thread-safe: yes. Blocks: reads the store. */
 DKV_API DKV_MUST_USE enum dkv_rc dkv_key_list(struct dkv_vault *vault, const struct dkv_key_filter *filter,
                                               const struct dkv_uuid *after, size_t limit, dkv_key_visit_fn visit,
@@ -167,8 +173,8 @@ struct dkv_copy_counts {
 
 /* Called now and then, on the calling thread. Anything but DKV_OK stops the copy and is its result. */
 typedef enum dkv_rc (*dkv_copy_progress_fn)(void *arg, const struct dkv_copy_counts *so_far, struct dkv_error *err);
-/* One key that isn't copied: the _id under which `from` keeps it, and why; both are borrowed for the call. Anything but
- * DKV_OK stops the copy and is its result. */
+/* One key that isn't copied: the _id under which `from` keeps it (NULL: it is no UUID), and why; both are borrowed for
+ * the call. Anything but DKV_OK stops the copy and is its result. */
 typedef enum dkv_rc (*dkv_copy_refused_fn)(void *arg, const struct dkv_uuid *id, const struct dkv_error *why,
                                            struct dkv_error *err);
 
@@ -193,7 +199,7 @@ struct dkv_copy_options {
  * document with an empty keyAltNames, and what others write meanwhile.
  * Errors of the copy, after which what was copied so far is there and a second call does the rest, as after a kill:
  * DKV_E_INVALID: they are one vault; DKV_E_CONFIG: `to` hasn't its unique index, the words say what to do;
- * DKV_E_REJECTED_CIPHERTEXT: `from` keeps something under an _id that is no UUID; DKV_E_DENIED (also: the index can't
+ * DKV_E_DENIED (also: the index can't
  * be seen), DKV_E_AUTH, DKV_E_TRANSIENT, DKV_E_UNREACHABLE as the stores say; DKV_E_RESOURCE: memory, disk, or an audit
  * record that is required can't be written.
  * Memory is constant. What other threads and processes change in `from` meanwhile may be copied or not.
@@ -204,6 +210,10 @@ DKV_API DKV_MUST_USE enum dkv_rc dkv_vault_copy(struct dkv_vault *from, struct d
 
 /* dkv_vault_store: where it is, without a password; borrowed. Thread-safe: yes. Blocks: no. */
 DKV_API const char *dkv_vault_store(const struct dkv_vault *vault);
+
+/* dkv_vault_namespace: the database and collection, "encryption.__keyVault"; NULL for a store that is a file. Borrowed.
+ * Thread-safe: yes. Blocks: no. */
+DKV_API const char *dkv_vault_namespace(const struct dkv_vault *vault);
 
 DKV_END_DECLS
 

@@ -90,8 +90,5 @@ enum dkv_rc dkv_p11_token_await(struct dkv_provider *self, const struct dkv_call
             pause_ms = pause_ms < LAST_PAUSE_MS ? 2 * pause_ms : pause_ms;
         }
     }
-    if (rc != DKV_OK && err != NULL) {
-        *err = own;
-    }
-    return rc;
+    return dkv_fail_as(err, rc, &own);
 }

@@ -91,10 +91,7 @@ static enum dkv_rc connect_first(struct dkv_provider *self, const struct dkv_cal
         own = (struct dkv_error){0};
         rc = connect_anew(self, call, options, &own);
     }
-    if (rc != DKV_OK && err != NULL) {
-        *err = own;
-    }
-    return rc;
+    return dkv_fail_as(err, rc, &own);
 }
 
 enum dkv_rc dkv_p11_connect_with(struct dkv_provider *self, const struct dkv_call *call,

@@ -26,9 +26,7 @@ static enum dkv_rc get(const struct dkv_provider *self, const struct dkv_p11_pin
         ret->len = 0;
         return DKV_OK;
     }
-    if (rc != DKV_OK && err != NULL) {
-        *err = own;
-    }
+    (void)dkv_fail_as(err, rc, &own);
     return rc == DKV_OK ? DKV_OK : fail_state(rc, err);
 }
 

@@ -14,10 +14,7 @@ static enum dkv_rc get(const struct dkv_provider *self, struct dkv_buf *ret, str
         ret->len = 0;
         return DKV_OK;
     }
-    if (rc != DKV_OK && err != NULL) {
-        *err = own;
-    }
-    return rc;
+    return dkv_fail_as(err, rc, &own);
 }
 
 static enum dkv_rc written(const struct dkv_provider *self, struct dkv_buf *ret, struct dkv_error *err)

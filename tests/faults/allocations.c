@@ -3,6 +3,7 @@
  * made, a field encrypted and read back. Each run is a child process: it must end with an error or with the right
  * answer, never crash, and give back what it took. (SQLite and OpenSSL can do without some allocations, so a right
  * answer is allowed; libbson can't fail one and isn't counted.) */
+#include "tests/lib/openssl_memory.h"
 #include "tests/lib/test.h"
 
 #include <signal.h>
@@ -298,16 +299,7 @@ static void set_up(void)
     ASSERT_OK(job(&err)); /* what is made once a process is there now */
 }
 
-/* OpenSSL takes its allocator only before its first allocation, which a library that libmongoc brings makes while it is
- * being loaded. */
-static int openssl_takes_ours;
-
-static void set_openssl_allocator(void)
-{
-    openssl_takes_ours = CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
-}
-
-__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(void) = set_openssl_allocator;
+DKV_TEST_OPENSSL_MEMORY(openssl_malloc, openssl_realloc, openssl_free);
 
 int main(int argc, char **argv)
 {
@@ -317,7 +309,7 @@ int main(int argc, char **argv)
         DKV_TEST(each_of_openssls_allocations_may_fail),
         DKV_TEST(each_of_sqlites_allocations_may_fail),
     };
-    if (openssl_takes_ours != 1 || sqlite3_config(SQLITE_CONFIG_MALLOC, &sqlite_ops) != SQLITE_OK) {
+    if (!dkv_openssl_memory_is_ours || sqlite3_config(SQLITE_CONFIG_MALLOC, &sqlite_ops) != SQLITE_OK) {
         return 99;
     }
     dkv_mem_use(&our_ops);

@@ -8,7 +8,7 @@ real_home=${HOME-} # where the server is known; the tests get one of their own
 [ "${DEKVAULT_TEST_MONGODB_KIND-}" = documentdb ] || skip_all "the server has no gateway to kill: it isn't one that scripts/test-mongodb built"
 command -v jq >/dev/null || skip_all "jq isn't installed"
 creates=${DKV_CREATES:-200} parallel=5 timeout_ms=1500
-database=dkv_gateway_$$
+own_database gateway "$DEKVAULT_TEST_MONGODB_URI"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])') || skip_all "python3 isn't installed"
 
 # start_gateway: in the background, in a session of its own, which begins with $gateway.
@@ -22,15 +22,10 @@ stop_gateway() {
     wait "$gateway" 2>/dev/null
     return "$result"
 }
-drop_database() {
-    MONGO_EVAL_URI=$DEKVAULT_TEST_MONGODB_URI "$builddir/tests/mongod/mongo-eval" "$database" <<<'{"dropDatabase": 1}' >/dev/null
-}
 finish() {
     rm -f "$work/running"
     wait
-    drop_database
-    chmod -R u+rwx "$work"
-    rm -rf "$work"
+    clean_up
 }
 trap finish EXIT
 
@@ -126,16 +121,11 @@ err=$(grep -v ' may ' "$work/failed" | cut -d ' ' -f 2 | sort | comm -12 - "$wor
 [ -z "$err" ]
 report $? "a create that failed and is there all the same has said that it may be"
 
-unreadable=0
-while read -r id; do
-    encrypted=$("$dekvault" --config "$steady" encrypt "$id" --string x 2>>"$work/read.err") &&
-        [ "$(printf '%s' "$encrypted" | "$dekvault" --config "$steady" decrypt 2>>"$work/read.err")" = '"x"' ] ||
-        unreadable=$((unreadable + 1))
-done <"$work/ids"
-err=$(head -n 5 "$work/read.err" 2>/dev/null)
+export DEKVAULT_CONF=$steady
+open_each "$work/ids"
 [ "$unreadable" = 0 ]
 report $? "every key whose _id was printed opens"
-run_expect 0 "vault info" dekvault --config "$steady" vault info --json
+run_expect 0 "vault info" dekvault vault info --json
 json "the index is as it was" '.index == "ok"'
 
 unsure=$(grep -c ' may ' "$work/failed")

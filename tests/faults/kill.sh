@@ -44,13 +44,7 @@ stored=$(jq .keys <<<"$out")
 [ "$printed" -gt 0 ] && [ "$stored" -ge "$printed" ]
 report $? "no fewer keys stored ($stored) than printed ($printed)"
 
-# Every printed key opens: a field is encrypted and read back under each.
-unreadable=0
-while read -r id; do
-    encrypted=$("$dekvault" encrypt "$id" --string x 2>>"$work/read.err") && [ "$(printf '%s' "$encrypted" | "$dekvault" decrypt)" = '"x"' ] ||
-        unreadable=$((unreadable + 1))
-done <"$work/ids"
-err=$(head -n 5 "$work/read.err" 2>/dev/null)
+open_each "$work/ids"
 [ "$unreadable" = 0 ]
 report $? "all $printed keys whose _id was printed open ($unreadable don't)"
 done_testing

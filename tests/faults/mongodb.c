@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "tests/faults/mongodb_run.h"
 
@@ -262,12 +263,12 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < N_WORKERS; i++) {
         open_worker(&workers[i], i);
     }
-    const int64_t start_ms = dkv_run_now_ms();
+    const int64_t start_ms = dkv_clock_real.monotonic_ms();
     let_all_work(take_fault, DKV_N_FAULTS);
     let_all_work(take_calm, dkv_n_jobs);
     plan_runs();
     let_all_work(take_broken, n_runs);
-    printf("# %lld ms\n", (long long)(dkv_run_now_ms() - start_ms));
+    printf("# %lld ms\n", (long long)(dkv_clock_real.monotonic_ms() - start_ms));
     const bool all_good = print_matrix();
     clean_up();
     return all_good ? 0 : 1;

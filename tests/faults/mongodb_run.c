@@ -4,8 +4,9 @@
 #include "tests/faults/mongodb_run.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define HUNG_MS (12 * DKV_RUN_TIMEOUT_MS)
 #define CALM_TIMEOUT_MS 20000u
@@ -38,13 +39,6 @@ struct call {
     struct dkv_uuid created;
     int64_t took_ms;
 };
-
-int64_t dkv_run_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void write_provider_file(const struct dkv_bench *bench, uint16_t port, uint32_t timeout_ms, const char *path)
 {
@@ -123,9 +117,9 @@ static void make_call(const struct dkv_bench *bench, const struct dkv_job *job, 
     } else {
         DKV_LAB_MUST(dkv_lab_open_store(&bench->lab, port, timeout_ms, &tools.store, &ret->err) == DKV_OK);
     }
-    const int64_t start_ms = dkv_run_now_ms();
+    const int64_t start_ms = dkv_clock_real.monotonic_ms();
     ret->rc = job->run(&tools, &ret->answer, &ret->err);
-    ret->took_ms = dkv_run_now_ms() - start_ms;
+    ret->took_ms = dkv_clock_real.monotonic_ms() - start_ms;
     ret->created = tools.created;
     close_tools(&tools);
 }
@@ -333,9 +327,9 @@ static void insert_through(struct dkv_lab *lab, uint16_t port, const bson_t *doc
     mongoc_client_t *client = mongoc_client_new(uri);
     DKV_LAB_MUST(client != NULL);
     mongoc_collection_t *collection = mongoc_client_get_collection(client, lab->database, "proxy");
-    const int64_t start_ms = dkv_run_now_ms();
+    const int64_t start_ms = dkv_clock_real.monotonic_ms();
     ret->answered = mongoc_collection_insert_one(collection, document, NULL, NULL, &error);
-    ret->in_time = dkv_run_now_ms() - start_ms < DKV_RUN_TIMEOUT_MS;
+    ret->in_time = dkv_clock_real.monotonic_ms() - start_ms < DKV_RUN_TIMEOUT_MS;
     mongoc_collection_destroy(collection);
     mongoc_client_destroy(client);
 }

@@ -58,6 +58,4 @@ void dkv_run_broken(struct dkv_bench *bench, struct dkv_run *run);
 /* dkv_run_is_true_fault: whether the proxy does to a request what this fault's name says, by a driver of its own. */
 bool dkv_run_is_true_fault(struct dkv_lab *lab, enum dkv_fault fault);
 
-int64_t dkv_run_now_ms(void);
-
 #endif

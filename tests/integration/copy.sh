@@ -205,9 +205,7 @@ json "... 1,000 are listed, all counted" '(.refused | length) == 1000 and .refus
 
 # ---- By way of MongoDB ----
 if [ -n "${DEKVAULT_TEST_MONGODB_URI-}" ]; then
-    database=dekvault_copy_$$
-    trap 'MONGO_EVAL_URI=$DEKVAULT_TEST_MONGODB_URI "$builddir/tests/mongod/mongo-eval" "$database" \
-        <<<"{\"dropDatabase\": 1}" >/dev/null; chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
+    own_database copy "$DEKVAULT_TEST_MONGODB_URI"
     printf '  cluster:\n    store: %s\n    namespace: %s.keys\n' "$DEKVAULT_TEST_MONGODB_URI" "$database" >>"$conf"
     run_expect 2 "to MongoDB before there is an index" dekvault vault copy --from default --to cluster
     says "... says what makes it" "dekvault vault init"

@@ -9,14 +9,9 @@ make_token prod || skip_all "no token can be made"
 # Out of the environment: what is looked for in dekvault's own must not come from here.
 plain=$DEKVAULT_TEST_MONGODB_URI secure=${DEKVAULT_TEST_MONGODB_SECURE_URI-} other_ca=${DEKVAULT_TEST_MONGODB_OTHER_CA-}
 unset "${!DEKVAULT_TEST_MONGODB_@}"
-database=dekvault_cli_$$
+own_database cli "$plain"
 uuid='^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$'
 
-# mongo COMMAND: on the test's own database, as its administrator; prints the reply.
-mongo() {
-    MONGO_EVAL_URI=$plain "$builddir/tests/mongod/mongo-eval" "$database" <<<"$1"
-}
-trap 'mongo "{\"dropDatabase\": 1}" >/dev/null; chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 check "the server answers" mongo '{"ping": 1}'
 
 # store_at URI FILE: the line of a provider file for it; with a password it goes into FILE.
@@ -64,9 +59,8 @@ json "... is subtype 6" '."$binary".subType == "06"'
 run_in_expect 0 "decrypt" "$out" "$dekvault" decrypt
 check "... gives it back" test "$out" = '"123-45-6789"'
 check "the document is where MongoDB's drivers look" test \
-    "$(mongo '{"count": "__keyVault", "query": {"keyAltNames": "app.users/ssn", "masterKey.provider": "pkcs11:prod"}}' | jq -r '.n | .["$numberInt"]')" = 1
-check "the CMK's check record is beside it" test \
-    "$(mongo '{"count": "__keyVault.dekvault", "query": {}}' | jq -r '.n | .["$numberInt"]')" = 1
+    "$(mongo_count __keyVault '{"keyAltNames": "app.users/ssn", "masterKey.provider": "pkcs11:prod"}')" = 1
+check "the CMK's check record is beside it" test "$(mongo_count __keyVault.dekvault)" = 1
 
 # ---- Every command ----
 run_expect 0 "key create --cmk with two names, --json" dekvault key create pkcs11:prod --cmk cmk-2 --name second --name 'zweiter Schlüssel' --json
@@ -249,7 +243,7 @@ mongo '{"update": "elsewhere", "updates": [{"q": {"keyAltNames": {"$exists": fal
 run_expect 0 "vault init makes it, empty arrays of names or not" dekvault --vault elsewhere vault init --json
 json "... and it is right" '.index == "ok"'
 check "... and took the empty arrays away" test \
-    "$(mongo '{"count": "elsewhere", "query": {"keyAltNames": []}}' | jq -r '.n | .["$numberInt"]')" = 0
+    "$(mongo_count elsewhere '{"keyAltNames": []}')" = 0
 check "no index again" index elsewhere
 run_expect 0 "the first key create with a name makes it" create_elsewhere --name maker
 state_is "... and then" ok
@@ -283,7 +277,7 @@ race() { # WHAT COLLECTION
     out=$(<"$work/.out") err='' code="$codes"
     [ "$codes" = " 1 0 15 4 " ]
     report $? "16 processes create one name $1: one wins, 15 get exit code 4"
-    check "... and there is one document" test "$(mongo "{\"count\": \"$2\", \"query\": {}}" | jq -r '.n | .["$numberInt"]')" = 1
+    check "... and there is one document" test "$(mongo_count "$2")" = 1
     run_expect 0 "... whose name is held unique" dekvault --config "$conf" vault info --json
     json "... by the index" '.index == "ok" and .keys == 1'
     rm -f "$work"/race.*
@@ -293,6 +287,19 @@ conf_local race-race2
 on_server race2
 run_expect 0 "vault init before the next" dekvault --config "$conf" vault init
 race "after vault init" race2
+
+# ---- A client key that has a password ----
+openssl req -x509 -newkey rsa:2048 -passout pass:secret -keyout "$work/locked.key" -out "$work/locked.crt" -subj /CN=app -days 1 \
+    2>"$work/openssl.log"
+(umask 077 && cat "$work/locked.key" "$work/locked.crt" >"$work/locked.pem")
+mkfifo "$work/nobody-types"
+host=${plain#*://} host=${host##*@} host=${host%%/*}
+conf_local locked
+on_server locked "mongodb://$host/?tls=true&tlsCertificateKeyFile=$work/locked.pem" "timeout-ms: 1000"
+# OpenSSL asks whoever sits at the terminal, or at standard input, and waits for ever.
+run_expect 2 "a locked client key without its password: nobody is asked for it" \
+    env fifo="$work/nobody-types" setsid -w timeout -s KILL 30 bash -c 'exec "$@" <>"$fifo"' - "$dekvault" --config "$conf" vault info
+says "... which option the URI lacks" "tlsCertificateKeyFilePassword"
 
 # ---- Passwords and TLS ----
 if [ -n "$secure" ]; then

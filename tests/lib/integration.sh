@@ -16,14 +16,20 @@ set -u
 dekvault=$builddir/cli/dekvault
 work=$(mktemp -d "${TMPDIR:-/tmp}/dekvault-test.XXXXXX")
 chmod 755 "$work"
-trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
+trap clean_up EXIT
 unset DEKVAULT_CONF SOFTHSM2_CONF XDG_CONFIG_HOME PKCS11SPY PKCS11SPY_OUTPUT
 export HOME=$work/home XDG_STATE_HOME=$work/home/state LC_ALL=C.UTF-8
 mkdir -p "$HOME"
 # The program forbids tracing, which LeakSanitizer needs; leaks are the unit tests' to find.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 
-n_tests=0 n_failed=0 code=0 out='' err=''
+n_tests=0 n_failed=0 code=0 out='' err='' database=''
+
+clean_up() {
+    [ -z "$database" ] || evaluate "$database_uri" "$database" '{"dropDatabase": 1}' >/dev/null
+    chmod -R u+rwx "$work"
+    rm -rf "$work"
+}
 
 diagnose() {
     sed 's/^/#   /' <<<"$1"
@@ -137,6 +143,40 @@ share_program() {
     cp "$dekvault" "$work/bin/dekvault"
     chmod 755 "$work/bin" "$work/bin/dekvault"
     shared=$work/bin/dekvault
+}
+
+# open_each FILE: a field is encrypted and read back under each _id of the file; how many didn't give it back goes to $unreadable.
+open_each() {
+    local id encrypted
+    unreadable=0
+    while read -r id; do
+        encrypted=$("$dekvault" encrypt "$id" --string x 2>>"$work/read.err") &&
+            [ "$(printf '%s' "$encrypted" | "$dekvault" decrypt 2>>"$work/read.err")" = '"x"' ] ||
+            unreadable=$((unreadable + 1))
+    done <"$1"
+    err=$(head -n 5 "$work/read.err" 2>/dev/null)
+}
+
+# ---- MongoDB ----
+
+# evaluate URI DATABASE COMMAND: as the URI's user; prints the reply.
+evaluate() {
+    MONGO_EVAL_URI=$1 "$builddir/tests/mongod/mongo-eval" "$2" <<<"$3"
+}
+
+# own_database NAME URI: $database is a name of this test's own on the URI's server; it is dropped at the end.
+own_database() {
+    database=dekvault_$1_$$ database_uri=$2
+}
+
+# mongo COMMAND: on the test's own database.
+mongo() {
+    evaluate "$database_uri" "$database" "$1"
+}
+
+# mongo_count COLLECTION [QUERY]
+mongo_count() {
+    mongo "{\"count\": \"$1\", \"query\": ${2:-{\}}}" | jq -r '.n."$numberInt"'
 }
 
 # ---- Tokens ----

@@ -222,6 +222,15 @@ void dkv_contract_add_assorted(void)
         .id = 'g', .created_ms = 60, .updated_ms = 60, .provider = "azure", .cmk = "k"});
 }
 
+enum dkv_rc dkv_test_count(void *arg, const struct dkv_uuid *id, struct dkv_span document, struct dkv_error *err)
+{
+    (void)id;
+    (void)document;
+    (void)err;
+    ++*(size_t *)arg;
+    return DKV_OK;
+}
+
 enum dkv_rc dkv_contract_visit(void *arg, const struct dkv_uuid *id, struct dkv_span document, struct dkv_error *err)
 {
     struct dkv_contract_visited *visited = arg;

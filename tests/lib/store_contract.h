@@ -48,6 +48,10 @@ void dkv_test_strange_key(bool id_is_last, struct dkv_buf *ret);
 void dkv_test_master_key(const char *provider, const char *cmk, struct dkv_buf *ret);
 /* Insert a document of this shape. */
 enum dkv_rc dkv_test_insert(struct dkv_store *store, const struct dkv_key_shape *shape, struct dkv_error *err);
+/* Insert a document of _id 'a', give it a name and take that again: it is as before, and in between has only more. */
+void dkv_test_rename(struct dkv_store *store, struct dkv_span document);
+/* A dkv_store_visit_fn; arg is the size_t that counts. */
+enum dkv_rc dkv_test_count(void *arg, const struct dkv_uuid *id, struct dkv_span document, struct dkv_error *err);
 /* The document of an _id; DKV_E_NOT_FOUND. */
 enum dkv_rc dkv_test_get(struct dkv_store *store, uint8_t id, struct dkv_buf *ret, struct dkv_error *err);
 /* Whether a child can't open a store here; the test is then marked as skipped: the thread sanitizer takes no threads in

@@ -49,8 +49,7 @@ stop_all() {
         kill "$pid" 2>/dev/null
     done
     wait
-    chmod -R u+rwx "$work"
-    rm -rf "$work"
+    clean_up
 }
 trap stop_all EXIT
 
@@ -78,11 +77,6 @@ start_member() {
     mongod --replSet "$set" --dbpath "$work/member-$port" --logpath "$work/member-$port.log" --bind_ip localhost --port "$port" \
         --wiredTigerCacheSizeGB 0.25 "$@" >/dev/null 2>&1 &
     pids+=($!)
-}
-
-# evaluate URI DATABASE COMMAND
-evaluate() {
-    MONGO_EVAL_URI=$1 "$builddir/tests/mongod/mongo-eval" "$2" <<<"$3"
 }
 
 again() { # SECONDS COMMAND...: until it succeeds

@@ -23,7 +23,7 @@ static unsigned n_name_spaces;
 
 /* What the callbacks saw. */
 static struct {
-    size_t n;
+    size_t n, n_foreign;
     struct dkv_uuid id; /* the last */
     struct dkv_error why;
     size_t n_progress;
@@ -102,7 +102,8 @@ static inline enum dkv_rc see_refused(void *arg, const struct dkv_uuid *id, cons
 {
     (void)arg;
     seen.n++;
-    seen.id = *id;
+    seen.id = id != NULL ? *id : (struct dkv_uuid){0};
+    seen.n_foreign += id == NULL ? 1 : 0;
     seen.why = *why;
     DKV_CHECK(seen.answer == DKV_OK, err, seen.answer, "the caller has had enough");
     return DKV_OK;
@@ -120,7 +121,7 @@ static inline enum dkv_rc see_progress(void *arg, const struct dkv_copy_counts *
 static inline enum dkv_rc try_copy(bool dry_run, struct dkv_copy_counts *ret, struct dkv_error *err)
 {
     const struct dkv_copy_options options = {.dry_run = dry_run, .progress = see_progress, .refused = see_refused};
-    seen.n = seen.n_progress = 0;
+    seen.n = seen.n_foreign = seen.n_progress = 0;
     return dkv_vault_copy(from, to, &options, ret, err);
 }
 

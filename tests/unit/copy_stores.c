@@ -185,6 +185,30 @@ static void a_name_clash_without_a_holder_is_refused_with_advice(void)
     close_vaults();
 }
 
+static enum dkv_rc foreign_list(struct dkv_store *store, const struct dkv_key_filter *filter,
+                                const struct dkv_uuid *after, size_t limit, dkv_store_visit_fn visit, void *arg,
+                                struct dkv_error *err)
+{
+    DKV_TRY(visit(arg, NULL, dkv_span_str("anything"), err));
+    DKV_TRY(dkv_sqlite_store_ops.list(store, filter, after, limit, visit, arg, err));
+    return visit(arg, NULL, dkv_span(NULL, 0), err);
+}
+
+static void what_has_no_uuid_stays_behind_and_holds_up_no_key(void)
+{
+    open_swapped();
+    from_ops.list = foreign_list;
+    put_numbered(from, 0, 1500);
+
+    assert_copy(false, 1500, 0, 2);
+
+    CU_ASSERT_EQUAL(seen.n_foreign, 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(seen.why.message, "no UUID"));
+    from_ops.list = dkv_sqlite_store_ops.list;
+    assert_equal_vaults(1500);
+    close_vaults();
+}
+
 static enum dkv_rc stuttering_list(struct dkv_store *store, const struct dkv_key_filter *filter,
                                    const struct dkv_uuid *after, size_t limit, dkv_store_visit_fn visit, void *arg,
                                    struct dkv_error *err)
@@ -458,6 +482,7 @@ int main(int argc, char **argv)
 {
     static const struct dkv_test tests[] = {
         DKV_TEST(a_copy_that_broke_off_goes_on_where_it_was),
+        DKV_TEST(what_has_no_uuid_stays_behind_and_holds_up_no_key),
         DKV_TEST(a_document_that_is_not_there_when_read_back_is_not_copied),
         DKV_TEST(a_document_that_is_read_back_otherwise_is_not_copied),
         DKV_TEST(a_document_that_nobody_asked_for_is_passed_over),

@@ -16,6 +16,7 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
+#include "tests/lib/openssl_memory.h"
 #include "tests/lib/test.h"
 
 /* ---- OpenSSL's allocator, counted and made to fail ---- */
@@ -838,6 +839,8 @@ static void threads_do_not_disturb_each_other(void)
     }
 }
 
+DKV_TEST_OPENSSL_MEMORY(counted_malloc, counted_realloc, counted_free);
+
 int main(int argc, char **argv)
 {
     static const struct dkv_test tests[] = {
@@ -879,7 +882,7 @@ int main(int argc, char **argv)
         DKV_TEST(each_failing_allocation_of_openssl_is_an_error_without_a_leak),
         DKV_TEST(threads_do_not_disturb_each_other),
     };
-    if (CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free) != 1) {
+    if (!dkv_openssl_memory_is_ours) {
         return 99;
     }
     return dkv_test_main(argc, argv, tests, DKV_COUNT(tests));

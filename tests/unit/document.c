@@ -444,7 +444,7 @@ static void every_fault_is_refused_with_its_field_and_id(void)
         {MASTER_KEY, key_not_utf8, "masterKey has text that is not UTF-8"},
         {MASTER_KEY, key_with_nul, "masterKey has text that is not UTF-8, or has a NUL"},
         {MASTER_KEY, key_with_odd_regex, "masterKey has text that is not UTF-8"},
-        {MASTER_KEY, key_name_not_utf8, "not valid BSON"},
+        {MASTER_KEY, key_name_not_utf8, "not UTF-8"},
         {MASTER_KEY, key_with_code, "JavaScript code"},
         {MASTER_KEY, key_nested_deep, "nests more than"},
     };
@@ -816,6 +816,22 @@ static void alt_names_are_judged(void)
     ASSERT_RC(DKV_E_INVALID, dkv_alt_name_check("\xed\xa0\x80", &err)); /* a surrogate */
 }
 
+static void a_name_is_seen_in_whatever_bytes_have_it(void)
+{
+    struct dkv_buf bytes = build(NULL, PARTS, NULL);
+    struct dkv_buf nameless = build(NULL, NAMES, add_nothing);
+    CU_ASSERT(dkv_document_peek_name(dkv_span_buf(&bytes), "one"));
+    CU_ASSERT(dkv_document_peek_name(dkv_span_buf(&bytes), "tw\xc3\xb6"));
+    CU_ASSERT(!dkv_document_peek_name(dkv_span_buf(&bytes), "On"));
+    CU_ASSERT(!dkv_document_peek_name(dkv_span_buf(&bytes), ""));
+    CU_ASSERT(!dkv_document_peek_name(dkv_span_buf(&nameless), "one"));
+    for (size_t len = 0; len < bytes.len; len++) {
+        CU_ASSERT(!dkv_document_peek_name(dkv_span(bytes.data, len), "one"));
+    }
+    dkv_buf_done(&bytes);
+    dkv_buf_done(&nameless);
+}
+
 static enum dkv_rc parse_write_change(void *arg, struct dkv_error *err)
 {
     const struct dkv_buf *bytes = arg;
@@ -858,6 +874,7 @@ int main(int argc, char **argv)
         DKV_TEST(bytes_that_are_no_document_are_the_same_as_themselves_only),
         DKV_TEST(want_of_memory_is_no_difference),
         DKV_TEST(alt_names_are_judged),
+        DKV_TEST(a_name_is_seen_in_whatever_bytes_have_it),
         DKV_TEST(a_failed_allocation_is_an_error),
     };
     return dkv_test_main(argc, argv, tests, DKV_COUNT(tests));

@@ -212,6 +212,20 @@ static void text_from_outside_becomes_one_printable_line(void)
     CU_ASSERT_STRING_EQUAL(err.message, "label a?b?[31m???\xc3\xa9???? end");
 }
 
+static void an_error_held_back_is_handed_on_whole_and_by_the_rc_that_was_given(void)
+{
+    struct dkv_error held = {0}, err = {0};
+    const struct dkv_error unfilled = {0}; /* of a visitor that says nothing */
+    (void)dkv_fail(&held, DKV_E_CONFLICT, "held");
+
+    CU_ASSERT_EQUAL(dkv_fail_as(&err, DKV_OK, &held), DKV_OK);
+    CU_ASSERT_EQUAL(err.rc, DKV_OK);
+    CU_ASSERT_EQUAL(dkv_fail_as(&err, DKV_E_CONFLICT, &held), DKV_E_CONFLICT);
+    CU_ASSERT_STRING_EQUAL(err.message, "held");
+    CU_ASSERT_EQUAL(dkv_fail_as(NULL, DKV_E_CONFLICT, &held), DKV_E_CONFLICT);
+    CU_ASSERT_EQUAL(dkv_fail_as(&err, DKV_E_DENIED, &unfilled), DKV_E_DENIED);
+}
+
 static void errno_classes_are_those_of_file_work(void)
 {
     CU_ASSERT_EQUAL(dkv_rc_from_errno(ENOENT), DKV_E_NOT_FOUND);
@@ -262,6 +276,7 @@ static const struct dkv_test tests[] = {
     DKV_TEST(a_full_message_takes_no_more),
     DKV_TEST(short_fields_are_cut_too),
     DKV_TEST(text_from_outside_becomes_one_printable_line),
+    DKV_TEST(an_error_held_back_is_handed_on_whole_and_by_the_rc_that_was_given),
     DKV_TEST(errno_classes_are_those_of_file_work),
     DKV_TEST(try_and_check_leave_on_failure_only),
 };

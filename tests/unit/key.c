@@ -176,6 +176,31 @@ static void damaged_rows_are_named_after_all_others_were_visited(void)
     dkv_vault_close(vault);
 }
 
+static enum dkv_rc foreign_list(struct dkv_store *store, const struct dkv_key_filter *filter,
+                                const struct dkv_uuid *after, size_t limit, dkv_store_visit_fn visit, void *arg,
+                                struct dkv_error *err)
+{
+    DKV_TRY(visit(arg, NULL, dkv_span_str("anything"), err));
+    DKV_TRY(visit(arg, NULL, dkv_span(NULL, 0), err));
+    return dkv_sqlite_store_ops.list(store, filter, after, limit, visit, arg, err);
+}
+
+static void rows_without_a_uuid_are_counted_after_all_others_were_visited(void)
+{
+    struct dkv_error err = {0};
+    struct dkv_vault *vault = fake_vault();
+    size_t visited = 0;
+    (void)fake_create(vault, NULL);
+    fake_store_ops(vault)->list = foreign_list;
+
+    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, dkv_key_list(vault, NULL, NULL, 0, fake_count_one, &visited, &err));
+
+    CU_ASSERT_EQUAL(visited, 1);
+    ASSERT_SAYS("2 documents whose _id is no UUID");
+    CU_ASSERT_STRING_EQUAL(err.key, "");
+    dkv_vault_close(vault);
+}
+
 static void a_damaged_document_is_deleted_by_its_id_only(void)
 {
     struct dkv_error err = {0};
@@ -493,6 +518,7 @@ int main(int argc, char **argv)
         DKV_TEST(a_store_that_answers_with_another_document_is_refused),
         DKV_TEST(keys_are_listed_and_counted),
         DKV_TEST(damaged_rows_are_named_after_all_others_were_visited),
+        DKV_TEST(rows_without_a_uuid_are_counted_after_all_others_were_visited),
         DKV_TEST(a_damaged_document_is_deleted_by_its_id_only),
         DKV_TEST(a_pinned_name_is_good_for_its_key_only),
         DKV_TEST(names_are_added_and_removed),

@@ -9,12 +9,18 @@
 
 static const struct dkv_store_ops *const ops = &dkv_mongodb_store_ops;
 
+static inline enum dkv_rc insert_key_of(struct fixture *fixture, uint8_t number, const char *name,
+                                        enum dkv_clash *ret_clash, struct dkv_error *err)
+{
+    DKV_CLEANUP(dkv_buf_done) struct dkv_buf bytes = {0};
+    put_key(number, name, "material", &bytes);
+    return ops->insert(fixture->store, dkv_span_buf(&bytes), ret_clash, err);
+}
+
 static inline enum dkv_rc insert_key(struct fixture *fixture, const char *name, enum dkv_clash *ret_clash,
                                      struct dkv_error *err)
 {
-    DKV_CLEANUP(dkv_buf_done) struct dkv_buf bytes = {0};
-    put_key(1, name, "material", &bytes);
-    return ops->insert(fixture->store, dkv_span_buf(&bytes), ret_clash, err);
+    return insert_key_of(fixture, 1, name, ret_clash, err);
 }
 
 static inline enum dkv_rc insert(struct fixture *fixture, struct dkv_error *err)
@@ -91,6 +97,11 @@ static inline void keep(struct kept *kept, uint8_t number, const char *name, con
     } while (0)
 
 #define FOUND(documents) "{'cursor':{'id':0,'ns':'encryption.__keyVault','firstBatch':[" documents "]},'ok':1}"
+#define INDEX_OF_ID "{'v':2,'key':{'_id':1},'name':'_id_'}"
+#define INDEX_OF_NAMES(more) "{'v':2,'key':{'keyAltNames':1},'name':'keyAltNames_1'" more "}"
+#define PARTIAL "'partialFilterExpression':{'keyAltNames':{'$exists':true}}"
+#define RIGHT_INDEX INDEX_OF_NAMES(",'unique':true," PARTIAL)
+#define NO_INDEX {.command = "listIndexes", .reply = FOUND(INDEX_OF_ID)}
 #define MAY_BE_DONE "may or may not have been done"
 #define WRITE_DUPLICATE_ID                                                                                    \
     DKV_STUB_WRITE_ERROR(11000, "E11000 duplicate key error collection: encryption.__keyVault index: _id_ dup key")

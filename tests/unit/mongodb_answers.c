@@ -190,7 +190,7 @@ static void a_document_that_lacks_the_name_asked_for_is_refused(void)
     fixture_close(&fixture);
 }
 
-static void a_row_whose_id_is_no_uuid_is_named(void)
+static void a_row_whose_id_is_no_uuid_is_visited_without_one(void)
 {
     static const char *const rows[] = {
         "{'_id':'text'}",
@@ -207,11 +207,40 @@ static void a_row_whose_id_is_no_uuid_is_named(void)
                  rows[i]);
         SCRIPT(fixture, {.command = "find", .reply = reply});
 
-        ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, ops->list(fixture.store, NULL, NULL, 0, visit, &visited, &err));
+        ASSERT_OK(ops->list(fixture.store, NULL, NULL, 0, visit, &visited, &err));
 
-        ASSERT_SAYS("no UUID");
+        CU_ASSERT_EQUAL(visited.n_foreign, 1);
+        CU_ASSERT_EQUAL(visited.n, 0);
         fixture_close(&fixture);
     }
+}
+
+static void answer_with_foreign_rows(void *arg, const bson_t *command, bson_t *reply)
+{
+    struct dkv_span rows[400];
+    bson_t row = BSON_INITIALIZER;
+    (void)arg;
+    BSON_APPEND_UTF8(&row, "_id", "text");
+    for (size_t i = 0; i < DKV_COUNT(rows); i++) {
+        rows[i] = dkv_span(bson_get_data(&row), row.len);
+    }
+    dkv_stub_cursor_reply(command, 7 /* there is always more */, rows, DKV_COUNT(rows), reply);
+    bson_destroy(&row);
+}
+
+static void a_server_without_an_end_of_such_rows_is_refused(void)
+{
+    struct dkv_error err = {0};
+    struct visited visited = {0};
+    struct fixture fixture = fixture_open(DKV_STUB_REPLICA_SET);
+    SCRIPT(fixture, {.command = "find", .respond = answer_with_foreign_rows},
+           {.command = "getMore", .respond = answer_with_foreign_rows});
+
+    ASSERT_RC(DKV_E_REJECTED_CIPHERTEXT, ops->list(fixture.store, NULL, NULL, 0, visit, &visited, &err));
+
+    ASSERT_SAYS("no UUID");
+    CU_ASSERT_EQUAL(visited.n_foreign, 1000);
+    fixture_close(&fixture);
 }
 
 /* As whoever writes the collection by himself may. */
@@ -285,7 +314,8 @@ int main(int argc, char **argv)
         DKV_TEST(two_documents_of_one_id_are_visited_as_one),
         DKV_TEST(a_name_that_two_documents_have_is_refused),
         DKV_TEST(a_document_that_lacks_the_name_asked_for_is_refused),
-        DKV_TEST(a_row_whose_id_is_no_uuid_is_named),
+        DKV_TEST(a_row_whose_id_is_no_uuid_is_visited_without_one),
+        DKV_TEST(a_server_without_an_end_of_such_rows_is_refused),
         DKV_TEST(a_document_that_is_too_long_is_visited_as_none),
         DKV_TEST(a_reply_without_a_cursor_is_an_error),
         DKV_TEST(a_write_that_reports_no_count_is_not_success),

@@ -91,7 +91,7 @@ static inline void put_key(uint8_t number, const char *name, const char *materia
 
 /* Counts what is visited, and keeps the last. */
 struct visited {
-    size_t n, n_empty;
+    size_t n, n_empty, n_foreign;
     uint8_t numbers[64]; /* the last byte of each _id */
     uint8_t last[512];
     size_t last_len;
@@ -101,6 +101,10 @@ static inline enum dkv_rc visit(void *arg, const struct dkv_uuid *id, struct dkv
 {
     (void)err;
     struct visited *visited = arg;
+    if (id == NULL) {
+        visited->n_foreign++;
+        return DKV_OK;
+    }
     visited->numbers[visited->n % sizeof(visited->numbers)] = id->bytes[15];
     visited->n++;
     visited->n_empty += document.len == 0 ? 1 : 0;

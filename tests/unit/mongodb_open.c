@@ -55,9 +55,26 @@ static void a_uri_that_may_hold_a_password_is_never_repeated(void)
 
 static void a_tls_file_that_is_not_there_is_named_with_its_option(void)
 {
-    assert_refused("mongodb://h1/?tls=true&tlsCAFile=/nonexistent/ca.pem", "tlsCAFile: the file /nonexistent/ca.pem");
+    assert_refused("mongodb://h1/?tls=true&tlsCAFile=/nonexistent/ca.pem", "tlsCAFile: can't open /nonexistent/ca.pem");
     assert_refused("mongodb://h1/?tls=true&tlsCertificateKeyFile=/nonexistent/me.pem",
-                   "tlsCertificateKeyFile: the file /nonexistent/me.pem");
+                   "tlsCertificateKeyFile: can't open /nonexistent/me.pem");
+}
+
+static void a_client_key_that_others_may_read_is_refused(void)
+{
+    char uri[600];
+    const char *file = dkv_test_write("me.pem", "x", 1, 0644);
+    snprintf(uri, sizeof(uri), "mongodb://h1/?tls=true&tlsCertificateKeyFile=%s", file);
+    assert_refused(uri, "chmod");
+    assert_refused(uri, "tlsCertificateKeyFile: ");
+}
+
+static void a_ca_that_others_may_change_is_refused(void)
+{
+    char uri[600];
+    snprintf(uri, sizeof(uri), "mongodb://h1/?tls=true&tlsCAFile=%s", dkv_test_write("ca.pem", "x", 1, 0666));
+    assert_refused(uri, "chmod");
+    assert_refused(uri, "tlsCAFile: ");
 }
 
 static void a_namespace_needs_both_parts(void)
@@ -237,6 +254,8 @@ int main(int argc, char **argv)
         DKV_TEST(a_malformed_uri_is_refused),
         DKV_TEST(a_uri_that_may_hold_a_password_is_never_repeated),
         DKV_TEST(a_tls_file_that_is_not_there_is_named_with_its_option),
+        DKV_TEST(a_client_key_that_others_may_read_is_refused),
+        DKV_TEST(a_ca_that_others_may_change_is_refused),
         DKV_TEST(a_namespace_needs_both_parts),
         DKV_TEST(words_say_where_without_the_user),
         DKV_TEST(opening_asks_nobody_and_reading_gives_up_in_time),

@@ -35,7 +35,7 @@ static const char full[] =
     "    namespace: encryption.__keyVault\n"
     "    allow-group-read: true\n"
     "  us:\n"
-    "    store: mongodb://app@h1:27017,h2/?replicaSet=rs0&appName=a@b\n"
+    "    store: mongodb://CN%3Dapp@h1:27017,h2/?authMechanism=MONGODB-X509&replicaSet=rs0&appName=a@b\n"
     "    namespace: encryption.__keyVault\n"
     "providers:\n"
     "  local:\n"
@@ -271,6 +271,9 @@ static void a_password_in_a_store_is_refused_and_not_repeated(void)
         "mongodb://app:s3?cr3t@h1/",
         "mongodb://app:s3@cr3t@h1/",
         "mongodb://app@corp:s3cr3t@h1/",
+        "mongodb://app:s3/?cr3t@h1/",
+        "mongodb://app:3/?cr3t@h1/?tls=true",
+        "mongodb://app:3/cr3t?@h1/",
         "mongodb://h1/?tlsCertificateKeyFilePassword=s3cr3t",
         "mongodb://h1/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:s3cr3t",
     };
@@ -289,9 +292,59 @@ static void a_password_in_a_store_is_refused_and_not_repeated(void)
 static void what_a_store_source_holds_may_have_a_password(void)
 {
     CU_ASSERT_PTR_NULL(dkv_store_uri_judge("mongodb://app:s3cr3t@h1/", true));
+    CU_ASSERT_PTR_NULL(dkv_store_uri_judge("mongodb://app:s3cr3t@h1/?appname=a@b:c", true));
+    CU_ASSERT_PTR_NULL(dkv_store_uri_judge("mongodb://h1:1/?appname=a@b:c", false));
     CU_ASSERT_PTR_NULL(dkv_store_uri_judge("sqlite:/x", true));
+    CU_ASSERT_PTR_NOT_NULL(dkv_store_uri_judge("mongodb://app:3/?s3cr3t@h1/", true));
     CU_ASSERT_PTR_NOT_NULL(dkv_store_uri_judge("app:s3cr3t@h1", true));
     CU_ASSERT_PTR_NOT_NULL(dkv_store_uri_judge("mongodb://", true));
+}
+
+static void options_that_no_mongodb_uri_has_are_faults(void)
+{
+    size_t len = 0;
+    one_fault("vault:\n  namespace: a.b\n  store: mongodb://h1/?tlss=true\n", 3, "vault.store",
+              "has an option that MongoDB's URIs don't have, \"tlss\"; did you mean tls?");
+    one_fault("vault:\n  namespace: a.b\n  store: mongodb://h1/?w=1&quitefarfromany=1\n", 3, "vault.store",
+              "has an option that MongoDB's URIs don't have, \"quitefarfromany\"");
+    one_fault("vault:\n  namespace: a.b\n  store: mongodb://h1/?=1\n", 3, "vault.store", "\"\"");
+    CU_ASSERT_PTR_NULL(dkv_store_uri_unknown_option("mongodb://h1", &len));
+    CU_ASSERT_PTR_NULL(dkv_store_uri_unknown_option("mongodb://h1/?", &len));
+    CU_ASSERT_PTR_NULL(dkv_store_uri_unknown_option("mongodb://h1/?TLS=true&tlscafile=/a?b&&readPreferenceTags=",
+                                                    &len));
+}
+
+static void a_user_without_a_password_is_a_fault_unless_by_certificate(void)
+{
+    one_fault("vault:\n  namespace: a.b\n  store: mongodb://app@h1/\n", 3, "vault.store", "no password: put the URI");
+    one_fault("vault:\n  namespace: a.b\n  store: mongodb://app@h1/?authMechanism=SCRAM-SHA-256\n", 3, "vault.store",
+              "no password");
+    CU_ASSERT_PTR_NOT_NULL(dkv_store_uri_judge("mongodb+srv://app@h1/?authmechanism=", true));
+    CU_ASSERT_PTR_NULL(dkv_store_uri_judge("mongodb://app:@h1/", true));
+    CU_ASSERT_PTR_NULL(dkv_store_uri_judge("mongodb://CN%3Dapp@h1/?tls=true&AuthMechanism=MONGODB-X509", false));
+    CU_ASSERT_PTR_NULL(dkv_store_uri_judge("mongodb://h1/?appName=a@b", false));
+}
+
+static void a_server_elsewhere_is_asked_for_tls(void)
+{
+    static const char *const lacking[] = {"mongodb://h1/", "mongodb://h1/?tls=false", "mongodb://u:p@h1,localhost",
+                                          "mongodb+srv://h1/?tls=false"};
+    static const char *const fine[] = {"mongodb://h1/?tls=true", "mongodb://h1/?SSL=TRUE", "mongodb+srv://h1/",
+                                       "mongodb://localhost:1/", "mongodb://u:p@127.0.0.1/", "mongodb://%2Ftmp%2Fs.sock",
+                                       "mongodb://[::1]:2/"};
+    for (size_t i = 0; i < DKV_COUNT(lacking); i++) {
+        CU_ASSERT(dkv_store_uri_lacks_tls(lacking[i]));
+    }
+    for (size_t i = 0; i < DKV_COUNT(fine); i++) {
+        CU_ASSERT(!dkv_store_uri_lacks_tls(fine[i]));
+    }
+}
+
+static void a_uri_is_one_line(void)
+{
+    CU_ASSERT_PTR_NOT_NULL(dkv_store_uri_judge("mongodb://h1/\nmongodb://h2/", true));
+    CU_ASSERT_PTR_NOT_NULL(dkv_store_uri_judge("mongodb://h1/\r", true));
+    CU_ASSERT_PTR_NOT_NULL(dkv_store_uri_judge("mongodb://h1/?tls=true\x7f", true));
 }
 
 static void a_namespace_goes_with_mongodb(void)
@@ -713,6 +766,10 @@ int main(int argc, char **argv)
         DKV_TEST(a_password_in_a_store_is_refused_and_not_repeated),
         DKV_TEST(what_a_store_source_holds_may_have_a_password),
         DKV_TEST(a_namespace_goes_with_mongodb),
+        DKV_TEST(options_that_no_mongodb_uri_has_are_faults),
+        DKV_TEST(a_user_without_a_password_is_a_fault_unless_by_certificate),
+        DKV_TEST(a_server_elsewhere_is_asked_for_tls),
+        DKV_TEST(a_uri_is_one_line),
         DKV_TEST(encrypt_with_names_configured_providers),
         DKV_TEST(a_provider_with_a_fault_is_still_there_for_encrypt_with),
         DKV_TEST(pinned_names_are_uuids),

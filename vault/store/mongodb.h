@@ -11,7 +11,9 @@
 
 #include "vault/store.h"
 
-#define DKV_MONGODB_INDEX_NAME "keyAltNames_1"
+/* Codes of the server's errors. */
+#define DKV_MONGODB_UNAUTHORIZED 13
+#define DKV_MONGODB_NAMESPACE_NOT_FOUND 26
 
 enum dkv_mongodb_collection { DKV_MONGODB_KEYS, DKV_MONGODB_STATE };
 
@@ -58,19 +60,23 @@ DKV_MUST_USE enum dkv_rc dkv_mongodb_connect(struct dkv_mongodb_store *store, en
                                              struct dkv_mongodb_connection *ret, struct dkv_error *err);
 void dkv_mongodb_done(struct dkv_mongodb_connection *connection);
 
-/* One attempt at a write. repeated: the reply of an earlier attempt of this call was lost, or the primary went away, so
- * what is wanted may be there already: that is success, if a majority read shows it. */
-typedef enum dkv_rc (*dkv_mongodb_attempt_fn)(struct dkv_mongodb_connection *connection, bool repeated, void *arg,
+/* One attempt, which may be called a second time. A write then asks what is there: its reply may have been lost, or the
+ * primary went away, so what is wanted may be done already; that is success, if a majority read shows it. Only an
+ * attempt that has sent something before (its arg remembers that) may say so. What it gathers starts anew. */
+typedef enum dkv_rc (*dkv_mongodb_attempt_fn)(struct dkv_mongodb_connection *connection, void *arg,
                                               struct dkv_error *err);
-/* dkv_mongodb_write: attempts it, and once more after DKV_E_TRANSIENT. If that fails so too, the words say that it may
- * or may not have been done. */
+/* dkv_mongodb_write: attempts it, once more after DKV_E_TRANSIENT, and a few times more where the server undid it for
+ * another write that came between. If the second fails, the words say that it may
+ * or may not have been done, unless the error comes from looking at what is stored. */
 DKV_MUST_USE enum dkv_rc dkv_mongodb_write(struct dkv_mongodb_store *store, enum dkv_mongodb_collection which,
                                            dkv_mongodb_attempt_fn attempt, void *arg, struct dkv_error *err);
-/* dkv_mongodb_read: the same for what only reads: whether it was done is then no question. attempt starts anew. */
+/* dkv_mongodb_read: the same without those words, for what only reads. */
 DKV_MUST_USE enum dkv_rc dkv_mongodb_read(struct dkv_mongodb_store *store, enum dkv_mongodb_collection which,
                                           dkv_mongodb_attempt_fn attempt, void *arg, struct dkv_error *err);
 
 /* ---- mongodb_error.c ---- */
+
+#define DKV_MONGODB_WRITE_CONFLICT "WriteConflict" /* native_name of 112 and its like */
 
 /* dkv_mongodb_fail: what a libmongoc call said, as our error; doing is "reading", "writing", "making the index of"...;
  * reply (may be NULL) has the server's labels, write errors and write concern errors.
@@ -80,8 +86,17 @@ DKV_MUST_USE enum dkv_rc dkv_mongodb_read(struct dkv_mongodb_store *store, enum 
  * URI. Anything else DKV_E_INTERNAL. native_system is DKV_NATIVE_MONGODB, with the code and its name. */
 enum dkv_rc dkv_mongodb_fail(const struct dkv_mongodb_store *store, const char *doing, const bson_error_t *error,
                              const bson_t *reply, struct dkv_error *err);
+/* dkv_mongodb_may_be_duplicate: 11000, or 1: DocumentDB calls some duplicates internal errors. What is there decides.
+ */
+bool dkv_mongodb_may_be_duplicate(const bson_error_t *error);
+/* dkv_mongodb_not_found: DKV_E_NOT_FOUND in words. */
+enum dkv_rc dkv_mongodb_not_found(const struct dkv_mongodb_store *store, const struct dkv_uuid *id,
+                                  struct dkv_error *err);
+/* dkv_mongodb_not_majority: DKV_E_TRANSIENT: an attempt whose reply was lost has left something that a majority of the
+ * servers doesn't have yet. */
+enum dkv_rc dkv_mongodb_not_majority(const struct dkv_mongodb_store *store, struct dkv_error *err);
 
-/* ---- mongodb_bson.c: pieces of commands ---- */
+/* ---- mongodb_bson.c: pieces of commands, and of answers ---- */
 
 /* Appending fails only where libbson can't grow, which ends the process (SECURITY.md). */
 void dkv_mongodb_append_id(bson_t *bson, const char *key, const struct dkv_uuid *id); /* BinData 4 */
@@ -93,8 +108,17 @@ static inline struct dkv_span dkv_mongodb_span(const bson_t *bson)
     return (struct dkv_span){.data = bson_get_data(bson), .len = bson->len};
 }
 
-/* For locals that own a bson_t of BCON_NEW: DKV_CLEANUP(bson_destroyp). */
+/* Of what a server gave. false: there is no such field, or it holds something else. */
+DKV_MUST_USE bool dkv_mongodb_read_binary(const bson_t *row, const char *field, bson_subtype_t subtype,
+                                          struct dkv_span *ret); /* borrows from row */
+DKV_MUST_USE bool dkv_mongodb_read_id(const bson_t *row, const char *field, struct dkv_uuid *ret);
+/* dkv_mongodb_counted: "insertedCount", "matchedCount" or "deletedCount" of libmongoc's reply to a write; 0 when it
+ * isn't there. */
+int64_t dkv_mongodb_counted(const bson_t *reply, const char *what);
+
+/* For locals: DKV_CLEANUP(bson_destroyp) where a bson_t is of BCON_NEW, DKV_CLEANUP(mongoc_cursor_destroyp). */
 DKV_DEFINE_FREEP(bson_t, bson_destroy);
+DKV_DEFINE_FREEP(mongoc_cursor_t, mongoc_cursor_destroy);
 
 /* ---- mongodb_filter.c ---- */
 
@@ -109,18 +133,32 @@ DKV_MUST_USE enum dkv_rc dkv_mongodb_filter_takes(const struct dkv_key_filter *f
 
 /* ---- mongodb_read.c ---- */
 
+/* dkv_mongodb_find: a query whose answer is one batch; its errors come out of dkv_mongodb_next. */
+mongoc_cursor_t *dkv_mongodb_find(const struct dkv_mongodb_connection *connection, const bson_t *query, int64_t limit);
+/* dkv_mongodb_next: *ret_row is borrowed from the cursor until the next; NULL: there are no more. doing: as for
+ * dkv_mongodb_fail. DKV_E_TRANSIENT also when the server says for ever that there is more and gives nothing. */
+DKV_MUST_USE enum dkv_rc dkv_mongodb_next(const struct dkv_mongodb_store *store, mongoc_cursor_t *cursor,
+                                          const char *doing, const bson_t **ret_row, struct dkv_error *err);
 /* dkv_mongodb_get: the stored bytes under an _id, unjudged, appended to ret; *ret_found false: there are none. */
 DKV_MUST_USE enum dkv_rc dkv_mongodb_get(struct dkv_mongodb_connection *connection, const struct dkv_uuid *id,
                                          struct dkv_buf *ret, bool *ret_found, struct dkv_error *err);
+/* dkv_mongodb_get_judged: the stored document under an _id. DKV_E_NOT_FOUND, DKV_E_REJECTED_CIPHERTEXT: what is kept is
+ * no document. */
+DKV_MUST_USE enum dkv_rc dkv_mongodb_get_judged(struct dkv_mongodb_connection *connection, const struct dkv_uuid *id,
+                                                struct dkv_buf *ret_bytes, struct dkv_document *ret,
+                                                struct dkv_error *err);
+enum dkv_rc dkv_mongodb_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n,
+                                 dkv_store_visit_fn visit, void *arg, struct dkv_error *err);
+
+/* ---- mongodb_read_name.c ---- */
+
+enum dkv_rc dkv_mongodb_get_by_alt_name(struct dkv_store *base, const char *name, struct dkv_buf *ret,
+                                        struct dkv_error *err);
 /* dkv_mongodb_find_holder: the _id of a document that has one of these names and isn't `but` (may be NULL), and which
  * name; *ret_name is NULL when there is none. */
 DKV_MUST_USE enum dkv_rc dkv_mongodb_find_holder(struct dkv_mongodb_connection *connection, const char *const *names,
                                                  size_t n, const struct dkv_uuid *but, struct dkv_uuid *ret_id,
                                                  const char **ret_name, struct dkv_error *err);
-enum dkv_rc dkv_mongodb_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n,
-                                 dkv_store_visit_fn visit, void *arg, struct dkv_error *err);
-enum dkv_rc dkv_mongodb_get_by_alt_name(struct dkv_store *base, const char *name, struct dkv_buf *ret,
-                                        struct dkv_error *err);
 
 /* ---- mongodb_list.c, mongodb_count.c ---- */
 
@@ -131,6 +169,7 @@ struct dkv_mongodb_walk {
     const struct dkv_key_filter *filter; /* judged here, since the server can't; NULL: none */
     const struct dkv_uuid *after;        /* NULL: from the start */
     size_t limit;                        /* SIZE_MAX: none */
+    bool takes_foreign;                  /* documents whose _id is no UUID are visited, without one; else they end it */
     dkv_store_visit_fn visit;
     void *arg;
 };
@@ -154,25 +193,11 @@ enum dkv_rc dkv_mongodb_replace_material(struct dkv_store *base, const struct dk
                                          struct dkv_span master_key, struct dkv_span material, struct dkv_error *err);
 enum dkv_rc dkv_mongodb_set_status(struct dkv_store *base, const struct dkv_uuid *id, int32_t status, bool *ret_changed,
                                    struct dkv_error *err);
+
+/* ---- mongodb_remove.c ---- */
+
 enum dkv_rc dkv_mongodb_remove(struct dkv_store *base, const struct dkv_uuid *id, struct dkv_span expected,
                                struct dkv_error *err);
-/* dkv_mongodb_get_judged: the stored document under an _id. DKV_E_NOT_FOUND, DKV_E_REJECTED_CIPHERTEXT: what is kept is
- * no document. */
-DKV_MUST_USE enum dkv_rc dkv_mongodb_get_judged(struct dkv_mongodb_connection *connection, const struct dkv_uuid *id,
-                                                struct dkv_buf *ret_bytes, struct dkv_document *ret,
-                                                struct dkv_error *err);
-
-/* dkv_mongodb_counted: "matchedCount" or "deletedCount" of libmongoc's reply to a write; 0 when it isn't there. */
-int64_t dkv_mongodb_counted(const bson_t *reply, const char *what);
-/* dkv_mongodb_may_be_duplicate: 11000, or 1: DocumentDB calls some duplicates internal errors. What is there decides.
- */
-bool dkv_mongodb_may_be_duplicate(const bson_error_t *error);
-/* dkv_mongodb_not_found: DKV_E_NOT_FOUND in words. */
-enum dkv_rc dkv_mongodb_not_found(const struct dkv_mongodb_store *store, const struct dkv_uuid *id,
-                                  struct dkv_error *err);
-/* dkv_mongodb_not_majority: DKV_E_TRANSIENT: an attempt whose reply was lost has left something that a majority of the
- * servers doesn't have yet. */
-enum dkv_rc dkv_mongodb_not_majority(const struct dkv_mongodb_store *store, struct dkv_error *err);
 
 /* ---- mongodb_names.c ---- */
 
@@ -188,6 +213,10 @@ enum dkv_rc dkv_mongodb_check_index(struct dkv_store *base, enum dkv_index_state
 /* dkv_mongodb_need_index: before a new alt name is written: DKV_OK if the index was seen to be right in the last
  * seconds, else as ensure_index. */
 DKV_MUST_USE enum dkv_rc dkv_mongodb_need_index(struct dkv_mongodb_store *store, struct dkv_error *err);
+/* dkv_mongodb_prepare_index: before keys are inserted. With names: as need_index. Without: the first time it is made if
+ * it can be; only a server that isn't there or refuses the user is an error. */
+DKV_MUST_USE enum dkv_rc dkv_mongodb_prepare_index(struct dkv_mongodb_store *store, bool has_names,
+                                                   struct dkv_error *err);
 
 /* ---- mongodb_state.c ---- */
 

@@ -2,9 +2,12 @@
 /* A connection for a call, and a write's second attempt. A connection belongs to one thread from dkv_mongodb_connect to
  * dkv_mongodb_done. Lock: the pool's own. */
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vault/store/mongodb.h"
+
+#define COLLISIONS_MAX 4u
 
 /* The first pop starts libmongoc's monitoring threads, which keep the mask of the thread that starts them: with
  * everything blocked, the signals of the program that we are in are never delivered there. */
@@ -73,37 +76,55 @@ void dkv_mongodb_done(struct dkv_mongodb_connection *connection)
 /* ---- Attempts ---- */
 
 static enum dkv_rc attempt_once(struct dkv_mongodb_store *store, enum dkv_mongodb_collection which,
-                                dkv_mongodb_attempt_fn attempt, bool repeated, void *arg, struct dkv_error *err)
+                                dkv_mongodb_attempt_fn attempt, void *arg, struct dkv_error *err)
 {
     DKV_CLEANUP(dkv_mongodb_done) struct dkv_mongodb_connection connection = {0};
     DKV_TRY(dkv_mongodb_connect(store, which, &connection, err));
-    return attempt(&connection, repeated, arg, err);
+    return attempt(&connection, arg, err);
 }
 
-/* *ret_repeated: the result is a second attempt's. */
-static enum dkv_rc attempt_twice(struct dkv_mongodb_store *store, enum dkv_mongodb_collection which,
-                                 dkv_mongodb_attempt_fn attempt, void *arg, bool *ret_repeated, struct dkv_error *err)
+/* The server undid what collided with another write (112 of a replica set, a deadlock of DocumentDB): nothing is in
+ * doubt, and what collided will do so less often after a moment. */
+static bool has_collided(enum dkv_rc rc, const struct dkv_error *error)
 {
-    struct dkv_error first = {0};
-    const enum dkv_rc rc = attempt_once(store, which, attempt, false /* repeated */, arg, &first);
-    *ret_repeated = rc == DKV_E_TRANSIENT;
-    if (rc == DKV_E_TRANSIENT) {
-        return attempt_once(store, which, attempt, true /* repeated */, arg, err);
+    return rc == DKV_E_TRANSIENT && strcmp(error->native_name, DKV_MONGODB_WRITE_CONFLICT) == 0;
+}
+
+/* 10 ms, doubled each time, and up to as much again, which differs from process to process. */
+static void pause_after(unsigned n)
+{
+    const long base_ns = 10000000L << n;
+    const struct timespec pause = {.tv_nsec = base_ns + (long)(getpid() % 64) * (base_ns / 64)};
+    (void)nanosleep(&pause, NULL);
+}
+
+/* Attempts it, once more after DKV_E_TRANSIENT, and up to COLLISIONS_MAX times more after a collision. *ret_doubtful:
+ * an attempt before the last may have been carried out. */
+static enum dkv_rc attempt_again(struct dkv_mongodb_store *store, enum dkv_mongodb_collection which,
+                                 dkv_mongodb_attempt_fn attempt, void *arg, bool *ret_doubtful, struct dkv_error *err)
+{
+    struct dkv_error last = {0};
+    enum dkv_rc rc = attempt_once(store, which, attempt, arg, &last);
+    for (unsigned n = 0; has_collided(rc, &last) && n < COLLISIONS_MAX; n++) {
+        pause_after(n);
+        last = (struct dkv_error){0};
+        rc = attempt_once(store, which, attempt, arg, &last);
     }
-    if (rc != DKV_OK && err != NULL) {
-        *err = first;
+    *ret_doubtful = rc == DKV_E_TRANSIENT && !has_collided(rc, &last);
+    if (*ret_doubtful) {
+        return attempt_once(store, which, attempt, arg, err);
     }
-    return rc;
+    return dkv_fail_as(err, rc, &last);
 }
 
 enum dkv_rc dkv_mongodb_read(struct dkv_mongodb_store *store, enum dkv_mongodb_collection which,
                              dkv_mongodb_attempt_fn attempt, void *arg, struct dkv_error *err)
 {
-    bool repeated = false;
-    return attempt_twice(store, which, attempt, arg, &repeated, err);
+    bool doubtful = false;
+    return attempt_again(store, which, attempt, arg, &doubtful, err);
 }
 
-/* Answers that were given with the state of the vault before the eyes: the first attempt did not do it. */
+/* Errors told by looking at what is stored: the first attempt did not do it. */
 static bool is_settled(enum dkv_rc rc)
 {
     return rc == DKV_E_CONFLICT || rc == DKV_E_NOT_FOUND || rc == DKV_E_REJECTED_CIPHERTEXT || rc == DKV_E_INVALID;
@@ -112,9 +133,9 @@ static bool is_settled(enum dkv_rc rc)
 enum dkv_rc dkv_mongodb_write(struct dkv_mongodb_store *store, enum dkv_mongodb_collection which,
                               dkv_mongodb_attempt_fn attempt, void *arg, struct dkv_error *err)
 {
-    bool repeated = false;
-    const enum dkv_rc rc = attempt_twice(store, which, attempt, arg, &repeated, err);
-    if (rc != DKV_OK && repeated && !is_settled(rc)) {
+    bool doubtful = false;
+    const enum dkv_rc rc = attempt_again(store, which, attempt, arg, &doubtful, err);
+    if (rc != DKV_OK && doubtful && !is_settled(rc)) {
         dkv_error_append(err, "; an earlier attempt failed midway, so it may or may not have been done: look before "
                               "doing it again");
     }

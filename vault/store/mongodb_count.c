@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Counting by the server: one group for each masterKey and status, brought together here under the texts by which keys
  * are listed. Owns the counts, which are all read before the first is visited: there are as many as CMKs in use. */
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "vault/document_bson.h"
 #include "vault/master_key.h"
 #include "vault/store/mongodb.h"
 
 #define STATUS_UNKNOWN (-1)
-
-DKV_DEFINE_FREEP(mongoc_cursor_t, mongoc_cursor_destroy);
+#define BYTES_MAX (128u * 1024u * 1024u) /* of memory; a server that never ends must not fill it */
 
 struct item {
     char provider[DKV_PROVIDER_ID_SIZE];
@@ -18,9 +19,10 @@ struct item {
 };
 
 struct counts {
-    struct item *items; /* sorted */
+    struct item *items;
     size_t n;
     size_t capacity;
+    size_t bytes;
 };
 
 static void counts_clear(struct counts *counts)
@@ -29,6 +31,7 @@ static void counts_clear(struct counts *counts)
         dkv_free(counts->items[i].cmk);
     }
     counts->n = 0;
+    counts->bytes = 0;
 }
 
 static void counts_done(struct counts *counts)
@@ -39,26 +42,12 @@ static void counts_done(struct counts *counts)
 
 /* ---- Bringing together ---- */
 
-static int compare(const struct item *a, const struct item *b)
+static int compare(const void *left, const void *right)
 {
+    const struct item *a = left, *b = right;
     const int by_provider = strcmp(a->provider, b->provider);
     const int by_cmk = by_provider != 0 ? by_provider : strcmp(a->cmk, b->cmk);
     return by_cmk != 0 ? by_cmk : (a->status > b->status) - (a->status < b->status);
-}
-
-/* The first that isn't smaller. */
-static size_t find_place(const struct counts *counts, const struct item *item)
-{
-    size_t from = 0, to = counts->n;
-    while (from < to) {
-        const size_t middle = from + (to - from) / 2;
-        if (compare(&counts->items[middle], item) < 0) {
-            from = middle + 1;
-        } else {
-            to = middle;
-        }
-    }
-    return from;
 }
 
 static bool grow(struct counts *counts)
@@ -79,20 +68,31 @@ static bool grow(struct counts *counts)
 /* Takes item->cmk. */
 static enum dkv_rc add(struct counts *counts, struct item *item, struct dkv_error *err)
 {
-    const size_t at = find_place(counts, item);
-    if (at < counts->n && compare(&counts->items[at], item) == 0) {
-        counts->items[at].count += item->count;
-        dkv_free(item->cmk);
-        return DKV_OK;
-    }
     if (!grow(counts)) {
         dkv_free(item->cmk);
         return dkv_fail_memory(err);
     }
-    memmove(&counts->items[at + 1], &counts->items[at], (counts->n - at) * sizeof(*item));
-    counts->items[at] = *item;
-    counts->n++;
+    counts->items[counts->n++] = *item;
     return DKV_OK;
+}
+
+/* At the end, since one place for each as it comes takes time by the square of what whoever writes the vault likes. */
+static void bring_together(struct counts *counts)
+{
+    size_t kept = 0;
+    if (counts->n > 0) {
+        qsort(counts->items, counts->n, sizeof(*counts->items), compare);
+    }
+    for (size_t i = 0; i < counts->n; i++) {
+        struct item *item = &counts->items[i];
+        if (kept > 0 && compare(&counts->items[kept - 1], item) == 0) {
+            counts->items[kept - 1].count += item->count;
+            dkv_free(item->cmk);
+        } else {
+            counts->items[kept++] = *item;
+        }
+    }
+    counts->n = kept;
 }
 
 /* ---- A group ---- */
@@ -146,9 +146,10 @@ static enum dkv_rc read_group(const bson_t *group, struct item *item, struct dkv
     if (bson_iter_init(&iter, group) && bson_iter_find_descendant(&iter, "_id.status", &part)) {
         item->status = read_status(&part);
     }
-    if (bson_iter_init_find(&iter, group, "count")) {
-        item->count = (uint64_t)bson_iter_as_int64(&iter);
-    }
+    const bool has_count = bson_iter_init_find(&iter, group, "count") && BSON_ITER_HOLDS_INT(&iter);
+    const int64_t count = has_count ? bson_iter_as_int64(&iter) : -1;
+    DKV_CHECK(count >= 0, err, DKV_E_INTERNAL, "the server's answer to the counting of keys has a count that is none");
+    item->count = (uint64_t)count;
     return DKV_OK;
 }
 
@@ -157,6 +158,9 @@ static enum dkv_rc add_group(struct counts *counts, const bson_t *group, struct 
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf cmk = {0};
     struct item item = {.status = STATUS_UNKNOWN};
     DKV_TRY(read_group(group, &item, &cmk, err));
+    counts->bytes += sizeof(item) + cmk.len;
+    DKV_CHECK(counts->bytes <= BYTES_MAX, err, DKV_E_RESOURCE,
+              "the vault has more combinations of CMK and status than can be counted in %u bytes of memory", BYTES_MAX);
     const char *text = dkv_buf_text(&cmk);
     item.cmk = text != NULL ? dkv_strdup(text) : NULL;
     return item.cmk != NULL ? add(counts, &item, err) : dkv_fail_memory(err);
@@ -179,27 +183,25 @@ static mongoc_cursor_t *aggregate(const struct dkv_mongodb_connection *connectio
     return cursor;
 }
 
-static enum dkv_rc count_attempt(struct dkv_mongodb_connection *connection, bool repeated, void *arg,
-                                 struct dkv_error *err)
+static enum dkv_rc attempt_count(struct dkv_mongodb_connection *connection, void *arg, struct dkv_error *err)
 {
     struct counts *counts = arg;
-    const bson_t *group = NULL, *reply = NULL;
-    bson_error_t error = {0};
-    (void)repeated;
+    const bson_t *group = NULL;
     counts_clear(counts);
     DKV_CLEANUP(mongoc_cursor_destroyp) mongoc_cursor_t *cursor = aggregate(connection);
-    while (mongoc_cursor_next(cursor, &group)) {
+    DKV_TRY(dkv_mongodb_next(connection->store, cursor, "counting the keys of", &group, err));
+    while (group != NULL) {
         DKV_TRY(add_group(counts, group, err));
+        DKV_TRY(dkv_mongodb_next(connection->store, cursor, "counting the keys of", &group, err));
     }
-    return mongoc_cursor_error_document(cursor, &error, &reply)
-               ? dkv_mongodb_fail(connection->store, "counting the keys of", &error, reply, err)
-               : DKV_OK;
+    bring_together(counts);
+    return DKV_OK;
 }
 
 enum dkv_rc dkv_mongodb_count_by(struct dkv_store *base, dkv_key_count_fn visit, void *arg, struct dkv_error *err)
 {
     DKV_CLEANUP(counts_done) struct counts counts = {0};
-    DKV_TRY(dkv_mongodb_read(dkv_mongodb_of(base), DKV_MONGODB_KEYS, count_attempt, &counts, err));
+    DKV_TRY(dkv_mongodb_read(dkv_mongodb_of(base), DKV_MONGODB_KEYS, attempt_count, &counts, err));
     for (size_t i = 0; i < counts.n; i++) {
         const struct item *item = &counts.items[i];
         const struct dkv_key_count count = {

@@ -29,7 +29,7 @@ static const struct result {
     {MONGOC_ERROR_SERVER, 7, "HostNotFound", DKV_E_TRANSIENT, "the server can't reach another one"},
     {MONGOC_ERROR_SERVER, 89, "NetworkTimeout", DKV_E_TRANSIENT, "the server can't reach another one in time"},
     {MONGOC_ERROR_SERVER, 91, "ShutdownInProgress", DKV_E_TRANSIENT, NO_PRIMARY},
-    {MONGOC_ERROR_SERVER, 112, "WriteConflict", DKV_E_TRANSIENT, "another write came between; try again"},
+    {MONGOC_ERROR_SERVER, 112, DKV_MONGODB_WRITE_CONFLICT, DKV_E_TRANSIENT, "another write came between; try again"},
     {MONGOC_ERROR_SERVER, 133, "FailedToSatisfyReadPreference", DKV_E_TRANSIENT, "the cluster has no primary"},
     {MONGOC_ERROR_SERVER, 134, "ReadConcernMajorityNotAvailableYet", DKV_E_TRANSIENT, "the server just started"},
     {MONGOC_ERROR_SERVER, 189, "PrimarySteppedDown", DKV_E_TRANSIENT, NO_PRIMARY},
@@ -113,7 +113,8 @@ static const struct result {
     {MONGOC_ERROR_SERVER_SELECTION, MONGOC_ERROR_SERVER_SELECTION_BAD_WIRE_VERSION, "BadWireVersion", DKV_E_CONFIG,
      "the server is too old or too new for libmongoc"},
     {MONGOC_ERROR_SERVER_SELECTION, 0, "ServerSelection", DKV_E_UNREACHABLE,
-     "no primary could be reached within timeout-ms"},
+     "no primary could be reached within timeout-ms: is it up, is replicaSet= in the URI its set's name, does it want "
+     "tls=true?"},
     {MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE, "ClientAuthenticate", DKV_E_AUTH, REFUSED},
     {MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_GETNONCE, "ClientAuthenticate", DKV_E_AUTH, REFUSED},
     {MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_NOT_READY, "ClientNotReady", DKV_E_TRANSIENT, BROKE},
@@ -149,10 +150,15 @@ static bool is_server_code(const bson_error_t *error)
            error->domain == MONGOC_ERROR_COMMAND || error->domain == MONGOC_ERROR_COLLECTION;
 }
 
+static uint32_t domain_of(const bson_error_t *error)
+{
+    return is_server_code(error) ? MONGOC_ERROR_SERVER : error->domain;
+}
+
 static const struct result *find_result(const bson_error_t *error)
 {
     static const struct result other = {0, 0, "libmongoc", DKV_E_INTERNAL, "libmongoc failed"};
-    const struct result *found = find_in(is_server_code(error) ? MONGOC_ERROR_SERVER : error->domain, error->code);
+    const struct result *found = find_in(domain_of(error), error->code);
     return found != NULL ? found : &other;
 }
 
@@ -179,6 +185,8 @@ static const struct refinement {
     {MONGOC_ERROR_SERVER_SELECTION, "socket error or timeout", {0, 0, "ServerSelection", DKV_E_UNREACHABLE, HUNG_UP}},
     /* DocumentDB passes on what PostgreSQL says: of a unique index, where MongoDB's servers say 11000, and of load. */
     {MONGOC_ERROR_SERVER, " exclusion constraint \"documents_", {0, 0, "DuplicateKey", DKV_E_CONFLICT, DUPLICATE}},
+    {MONGOC_ERROR_SERVER, "deadlock detected",
+     {0, 0, DKV_MONGODB_WRITE_CONFLICT, DKV_E_TRANSIENT, "another write came between; try again"}},
     {MONGOC_ERROR_SERVER, "too many clients already",
      {0, 0, "TooManyClients", DKV_E_THROTTLED, "the server is overloaded; try again"}},
     {MONGOC_ERROR_SERVER, "requires authentication",
@@ -190,21 +198,37 @@ static const struct refinement {
 
 static const struct result *refine(const bson_error_t *error, const struct result *found)
 {
+    const uint32_t domain = domain_of(error);
     for (size_t i = 0; i < DKV_COUNT(refinements); i++) {
-        if (refinements[i].domain == error->domain && strstr(error->message, refinements[i].says) != NULL) {
+        if (refinements[i].domain == domain && strstr(error->message, refinements[i].says) != NULL) {
             return &refinements[i].result;
         }
     }
     return found;
 }
 
-/* A server that knows better than our table whether it is worth another try says so (Retryable Writes, "Error
- * Labels"). */
-static bool is_labelled_transient(const bson_t *reply)
+static bool is_transient_label(const char *text)
 {
     static const char *const labels[] = {"RetryableWriteError", "NetworkError", "TransientTransactionError"};
-    for (size_t i = 0; reply != NULL && i < DKV_COUNT(labels); i++) {
-        if (mongoc_error_has_label(reply, labels[i])) {
+    for (size_t i = 0; i < DKV_COUNT(labels); i++) {
+        if (strcmp(text, labels[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A server that knows better than our table whether it is worth another try says so (Retryable Writes, "Error
+ * Labels"). Not by mongoc_error_has_label(), which ends the process where a label isn't of the type that it expects. */
+static bool is_labelled_transient(const bson_t *reply)
+{
+    bson_iter_t field, label;
+    if (reply == NULL || !bson_iter_init_find(&field, reply, "errorLabels") || !BSON_ITER_HOLDS_ARRAY(&field) ||
+        !bson_iter_recurse(&field, &label)) {
+        return false;
+    }
+    while (bson_iter_next(&label)) {
+        if (BSON_ITER_HOLDS_UTF8(&label) && is_transient_label(bson_iter_utf8(&label, NULL))) {
             return true;
         }
     }
@@ -228,4 +252,28 @@ enum dkv_rc dkv_mongodb_fail(const struct dkv_mongodb_store *store, const char *
                    shown_len(error->message), error->message);
     dkv_error_native(err, DKV_NATIVE_MONGODB, error->code, result->name);
     return rc;
+}
+
+/* ---- What no libmongoc call said ---- */
+
+bool dkv_mongodb_may_be_duplicate(const bson_error_t *error)
+{
+    return error->code == MONGOC_ERROR_DUPLICATE_KEY || error->code == 1;
+}
+
+enum dkv_rc dkv_mongodb_not_found(const struct dkv_mongodb_store *store, const struct dkv_uuid *id,
+                                  struct dkv_error *err)
+{
+    char text[37];
+    dkv_uuid_format(id, text);
+    (void)dkv_fail(err, DKV_E_NOT_FOUND, "there is no key %s in the vault %s", text, store->where);
+    dkv_error_key(err, text);
+    return DKV_E_NOT_FOUND;
+}
+
+enum dkv_rc dkv_mongodb_not_majority(const struct dkv_mongodb_store *store, struct dkv_error *err)
+{
+    return dkv_fail(err, DKV_E_TRANSIENT,
+                    "writing %s: the reply was lost, and a majority of the servers doesn't show the change yet",
+                    store->where);
 }

@@ -5,13 +5,13 @@
 #include "vault/store/mongodb.h"
 
 #define BATCH_DOCUMENTS 1000
-
-DKV_DEFINE_FREEP(mongoc_cursor_t, mongoc_cursor_destroy);
+#define FOREIGN_MAX 1000u /* a server that has no end of them must not have our time for it */
 
 struct progress {
     struct dkv_uuid last;
     bool has_last;
     size_t left;
+    size_t n_foreign;
     bool visitor_failed;
 };
 
@@ -35,20 +35,40 @@ static enum dkv_rc fail_id(const struct dkv_mongodb_store *store, const bson_t *
     return rc;
 }
 
-static bool read_id(const bson_t *row, struct dkv_uuid *ret)
+/* Each _id once, in rising order: else a listing could be without an end, and one that goes on after a lost cursor, or
+ * page by page, would skip what it was never shown. */
+static enum dkv_rc check_order(const struct dkv_mongodb_store *store, const struct dkv_uuid *last,
+                               const struct dkv_uuid *id, struct dkv_error *err)
 {
-    bson_iter_t iter;
-    bson_subtype_t subtype = BSON_SUBTYPE_USER;
-    uint32_t len = 0;
-    const uint8_t *data = NULL;
-    if (bson_iter_init_find(&iter, row, "_id") && BSON_ITER_HOLDS_BINARY(&iter)) {
-        bson_iter_binary(&iter, &subtype, &len, &data);
+    char text[37];
+    dkv_uuid_format(id, text);
+    DKV_CHECK(last == NULL || memcmp(last->bytes, id->bytes, sizeof(id->bytes)) < 0, err, DKV_E_REJECTED_CIPHERTEXT,
+              "reading %s: the server gave the document %s twice, or out of its order; if there are two with this _id, "
+              "as in a sharded collection there may be, delete one", store->where, text);
+    return DKV_OK;
+}
+
+static struct dkv_span bytes_of(const bson_t *row)
+{
+    return row->len <= DKV_DOCUMENT_MAX ? dkv_mongodb_span(row) : dkv_span(NULL, 0);
+}
+
+static enum dkv_rc visit_foreign(struct dkv_mongodb_store *store, const struct dkv_mongodb_walk *walk,
+                                 const bson_t *row, struct progress *progress, struct dkv_error *err)
+{
+    bool takes = true;
+    if (!walk->takes_foreign || progress->n_foreign == FOREIGN_MAX) {
+        return fail_id(store, row, err);
     }
-    if (subtype != BSON_SUBTYPE_UUID || len != sizeof(ret->bytes)) {
-        return false;
+    if (walk->filter != NULL) {
+        DKV_TRY(dkv_mongodb_filter_takes(walk->filter, bytes_of(row), &takes, err));
     }
-    memcpy(ret->bytes, data, sizeof(ret->bytes));
-    return true;
+    if (!takes) {
+        return DKV_OK;
+    }
+    progress->n_foreign++;
+    progress->left--;
+    return walk->visit(walk->arg, NULL /* id */, bytes_of(row), err);
 }
 
 static enum dkv_rc visit_row(struct dkv_mongodb_store *store, const struct dkv_mongodb_walk *walk, const bson_t *row,
@@ -56,10 +76,11 @@ static enum dkv_rc visit_row(struct dkv_mongodb_store *store, const struct dkv_m
 {
     struct dkv_uuid id;
     bool takes = true;
-    if (!read_id(row, &id)) {
-        return fail_id(store, row, err);
+    if (!dkv_mongodb_read_id(row, "_id", &id)) {
+        return visit_foreign(store, walk, row, progress, err);
     }
-    const struct dkv_span document = row->len <= DKV_DOCUMENT_MAX ? dkv_mongodb_span(row) : dkv_span(NULL, 0);
+    DKV_TRY(check_order(store, progress->has_last ? &progress->last : walk->after, &id, err));
+    const struct dkv_span document = bytes_of(row);
     if (walk->filter != NULL) {
         DKV_TRY(dkv_mongodb_filter_takes(walk->filter, document, &takes, err));
     }
@@ -94,18 +115,19 @@ static mongoc_cursor_t *open_cursor(const struct dkv_mongodb_connection *connect
 static enum dkv_rc visit_cursor(struct dkv_mongodb_store *store, const struct dkv_mongodb_walk *walk,
                                 mongoc_cursor_t *cursor, struct progress *progress, struct dkv_error *err)
 {
-    const bson_t *row = NULL, *reply = NULL;
-    bson_error_t error = {0};
-    while (progress->left > 0 && mongoc_cursor_next(cursor, &row)) {
+    const bson_t *row = NULL;
+    while (progress->left > 0) {
+        DKV_TRY(dkv_mongodb_next(store, cursor, "reading", &row, err));
+        if (row == NULL) {
+            return DKV_OK;
+        }
         const enum dkv_rc rc = visit_row(store, walk, row, progress, err);
         if (rc != DKV_OK) {
             progress->visitor_failed = true;
             return rc;
         }
     }
-    return mongoc_cursor_error_document(cursor, &error, &reply)
-               ? dkv_mongodb_fail(store, "reading", &error, reply, err)
-               : DKV_OK;
+    return DKV_OK;
 }
 
 static enum dkv_rc walk_on(struct dkv_mongodb_store *store, const struct dkv_mongodb_walk *walk,
@@ -135,10 +157,7 @@ enum dkv_rc dkv_mongodb_walk(struct dkv_mongodb_store *store, const struct dkv_m
         const bool moved = progress.has_last != before.has_last || !dkv_uuid_equal(&progress.last, &before.last);
         idle = moved ? 0 : idle + 1;
     }
-    if (rc != DKV_OK && err != NULL) {
-        *err = last;
-    }
-    return rc;
+    return dkv_fail_as(err, rc, &last);
 }
 
 /* ---- The store's own ---- */
@@ -157,6 +176,7 @@ enum dkv_rc dkv_mongodb_list(struct dkv_store *base, const struct dkv_key_filter
         .filter = filter != NULL && !dkv_mongodb_filter_is_whole(filter) ? filter : NULL,
         .after = after,
         .limit = limit == 0 ? SIZE_MAX : limit,
+        .takes_foreign = true,
         .visit = visit,
         .arg = arg,
     };

@@ -18,16 +18,6 @@ struct naming {
     bool changed;
 };
 
-static bool has_name(const struct dkv_document *document, const char *name)
-{
-    for (size_t i = 0; i < document->n_alt_names; i++) {
-        if (strcmp(document->alt_names[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- Before anything is sent ---- */
 
 /* The document with the name is made here first, so that the server is never asked for one that no driver would read.
@@ -55,7 +45,7 @@ static enum dkv_rc judge(struct dkv_mongodb_connection *connection, const struct
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf bytes = {0};
     DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
     DKV_TRY(dkv_mongodb_get_judged(connection, want->id, &bytes, &document, err));
-    const bool done = has_name(&document, want->name) == want->adds;
+    const bool done = dkv_document_has_name(&document, want->name) == want->adds;
     if (!done && want->adds) {
         DKV_TRY(rehearse(dkv_span_buf(&bytes), &document, want->name, err));
     }
@@ -63,10 +53,8 @@ static enum dkv_rc judge(struct dkv_mongodb_connection *connection, const struct
     return DKV_OK;
 }
 
-static enum dkv_rc attempt_judging(struct dkv_mongodb_connection *connection, bool repeated, void *arg,
-                                   struct dkv_error *err)
+static enum dkv_rc attempt_judging(struct dkv_mongodb_connection *connection, void *arg, struct dkv_error *err)
 {
-    (void)repeated;
     struct naming *want = arg;
     return judge(connection, want, &want->done, err);
 }
@@ -134,7 +122,7 @@ static enum dkv_rc read_previous(const bson_t *reply, const struct naming *want,
         bson_iter_document(&iter, &len, &data);
         DKV_TRY(dkv_document_parse(dkv_span(data, len), &document, err));
     }
-    *ret_had = matched && has_name(&document, want->name);
+    *ret_had = matched && dkv_document_has_name(&document, want->name);
     *ret_matched = matched;
     return DKV_OK;
 }
@@ -163,10 +151,8 @@ static enum dkv_rc find_and_modify(struct dkv_mongodb_connection *connection, st
     return dkv_mongodb_fail(connection->store, "writing", &error, &reply, err);
 }
 
-static enum dkv_rc attempt_name(struct dkv_mongodb_connection *connection, bool repeated, void *arg,
-                                struct dkv_error *err)
+static enum dkv_rc attempt_name(struct dkv_mongodb_connection *connection, void *arg, struct dkv_error *err)
 {
-    (void)repeated;
     struct naming *want = arg;
     const bool sent_before = want->sent;
     bool matched = false;

@@ -3,9 +3,9 @@
  * is asked before the store is used, unless the vault is to be made. Owns the making and unmaking of struct
  * dkv_mongodb_store. Invariant: the URI, which may hold a password, is in no text and kept by libmongoc alone.
  * No lock: a store under construction has one user. */
-#include <errno.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "vault/provider_file_groups.h"
@@ -13,7 +13,7 @@
 
 #define APP_NAME "dekvault"
 #define CONNECT_TIMEOUT_MS 10000 /* what drivers take when the URI says nothing */
-#define POOL_MIN_OF_MAX 100      /* drivers' default maxPoolSize: a visitor that uses the store needs one more */
+#define LEAST_POOL_SIZE 100      /* drivers' default maxPoolSize: a visitor that uses the store needs one more */
 #define HOSTS_SHOWN 3u
 #define STATE_SUFFIX ".dekvault"
 
@@ -87,14 +87,14 @@ static bool set_limits(mongoc_uri_t *uri, uint32_t timeout_ms)
 {
     const int32_t limit_ms = timeout_ms < INT32_MAX ? (int32_t)timeout_ms : INT32_MAX;
     const int32_t connect_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, CONNECT_TIMEOUT_MS);
-    const int32_t pool = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, POOL_MIN_OF_MAX);
+    const int32_t pool = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, LEAST_POOL_SIZE);
     /* 0 would mean: for ever. */
     const int32_t connect_limit_ms = smaller(limit_ms, connect_ms > 0 ? connect_ms : CONNECT_TIMEOUT_MS);
     return mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, limit_ms) &&
            mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, limit_ms) &&
            mongoc_uri_set_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, limit_ms) &&
            mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, connect_limit_ms) &&
-           mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, pool > POOL_MIN_OF_MAX ? pool : POOL_MIN_OF_MAX);
+           mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, pool > LEAST_POOL_SIZE ? pool : LEAST_POOL_SIZE);
 }
 
 /* Without the option libmongoc, unlike other drivers, keeps to a single host as it is, and would read from a secondary;
@@ -106,30 +106,50 @@ static bool set_topology(mongoc_uri_t *uri, bool *ret_direct)
     return is_given || mongoc_uri_set_option_as_bool(uri, MONGOC_URI_DIRECTCONNECTION, false);
 }
 
+/* For the password of a locked client key OpenSSL would ask at the terminal, or at standard input, and wait for ever.
+ * An empty one opens none. */
+static bool set_key_password(mongoc_uri_t *uri)
+{
+    return !mongoc_uri_has_option(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE) ||
+           mongoc_uri_has_option(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD) ||
+           mongoc_uri_set_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, "");
+}
+
 static enum dkv_rc set_options(struct dkv_mongodb_store *store, mongoc_uri_t *uri, struct dkv_error *err)
 {
     const bool named = mongoc_uri_get_appname(uri) != NULL || mongoc_uri_set_appname(uri, APP_NAME);
     const bool all = named && set_concerns(uri) && set_limits(uri, store->timeout_ms) &&
-                     set_topology(uri, &store->is_direct);
+                     set_topology(uri, &store->is_direct) && set_key_password(uri);
     DKV_CHECK(all, err, DKV_E_INTERNAL, "libmongoc doesn't take the options that a vault needs");
     return DKV_OK;
 }
 
-/* libmongoc says of a file that it can't read only that no server was found. */
-static enum dkv_rc check_tls_files(const mongoc_uri_t *uri, struct dkv_error *err)
+static enum dkv_rc judge_ca_file(const char *path, bool allow_group_read, struct dkv_error *err)
 {
-    static const struct {
-        const char *option;
-        const char *name;
-    } files[] = {
-        {MONGOC_URI_TLSCAFILE, "tlsCAFile"},
-        {MONGOC_URI_TLSCERTIFICATEKEYFILE, "tlsCertificateKeyFile"},
-    };
-    for (size_t i = 0; i < DKV_COUNT(files); i++) {
-        const char *path = mongoc_uri_get_option_as_utf8(uri, files[i].option, NULL);
-        if (path != NULL && access(path, R_OK) != 0) {
-            return dkv_fail_errno(err, DKV_E_CONFIG, "the vault's MongoDB URI: %s: the file %s", files[i].name, path);
-        }
+    DKV_CLEANUP(dkv_fd_close) int fd = -1;
+    struct stat info;
+    (void)allow_group_read;
+    return dkv_file_open_trusted(path, &fd, &info, err);
+}
+
+static const struct tls_file {
+    const char *option;
+    const char *name;
+    enum dkv_rc (*judge)(const char *path, bool allow_group_read, struct dkv_error *err);
+} tls_files[] = {
+    {MONGOC_URI_TLSCAFILE, "tlsCAFile", judge_ca_file}, /* whoever writes it says who is the server */
+    {MONGOC_URI_TLSCERTIFICATEKEYFILE, "tlsCertificateKeyFile", dkv_secret_file_judge},
+};
+
+/* libmongoc says of a file that it can't read only that no server was found, and nothing of one that others may write
+ * or read. */
+static enum dkv_rc check_tls_files(const mongoc_uri_t *uri, bool allow_group_read, struct dkv_error *err)
+{
+    for (size_t i = 0; i < DKV_COUNT(tls_files); i++) {
+        struct dkv_error why = {0};
+        const char *path = mongoc_uri_get_option_as_utf8(uri, tls_files[i].option, NULL);
+        const enum dkv_rc rc = path != NULL ? tls_files[i].judge(path, allow_group_read, &why) : DKV_OK;
+        DKV_CHECK(rc == DKV_OK, err, DKV_E_CONFIG, "the vault's MongoDB URI: %s: %s", tls_files[i].name, why.message);
     }
     return DKV_OK;
 }
@@ -206,7 +226,7 @@ static enum dkv_rc fill(struct dkv_mongodb_store *store, const struct dkv_store_
     DKV_TRY(set_namespace(store, settings->name_space, err));
     DKV_TRY(parse_uri(settings->location, &uri, err));
     DKV_TRY(set_options(store, uri, err));
-    DKV_TRY(check_tls_files(uri, err));
+    DKV_TRY(check_tls_files(uri, settings->allow_group_read, err));
     DKV_TRY(set_where(store, settings->name_space, uri, err));
     return make_pool(store, uri, err);
 }
@@ -218,17 +238,16 @@ static enum dkv_rc collection_exists(struct dkv_mongodb_store *store, bool *ret,
 {
     DKV_CLEANUP(dkv_mongodb_done) struct dkv_mongodb_connection connection = {0};
     DKV_TRY(dkv_mongodb_connect(store, DKV_MONGODB_KEYS, &connection, err));
-    mongoc_cursor_t *cursor = mongoc_collection_find_indexes_with_opts(connection.collection, NULL /* opts */);
-    const bson_t *index = NULL, *reply = NULL;
-    bson_error_t error = {0};
-    const bool exists = mongoc_cursor_next(cursor, &index);
-    const bool failed = !exists && mongoc_cursor_error_document(cursor, &error, &reply) && error.code != 26;
-    const enum dkv_rc rc = failed ? dkv_mongodb_fail(store, "looking at the indexes of", &error, reply, err) : DKV_OK;
-    mongoc_cursor_destroy(cursor);
-    if (rc == DKV_OK) {
-        *ret = exists;
+    DKV_CLEANUP(mongoc_cursor_destroyp) mongoc_cursor_t *cursor =
+        mongoc_collection_find_indexes_with_opts(connection.collection, NULL /* opts */);
+    const bson_t *index = NULL;
+    struct dkv_error why = {0};
+    const enum dkv_rc rc = dkv_mongodb_next(store, cursor, "looking at the indexes of", &index, &why);
+    if (rc != DKV_OK && why.native_code != DKV_MONGODB_NAMESPACE_NOT_FOUND) {
+        return dkv_fail_as(err, rc, &why);
     }
-    return rc;
+    *ret = rc == DKV_OK && index != NULL;
+    return DKV_OK;
 }
 
 static enum dkv_rc make_vault(struct dkv_mongodb_store *store, bool *ret_created, struct dkv_error *err)
@@ -260,13 +279,13 @@ enum dkv_rc dkv_mongodb_open(const struct dkv_store_settings *settings, bool cre
         rc = make_vault(store, &created, err);
     }
     if (rc != DKV_OK) {
-        dkv_mongodb_close((struct dkv_store *)store);
+        dkv_mongodb_close(&store->base);
         return rc;
     }
     if (ret_created != NULL) {
         *ret_created = created;
     }
-    *ret = (struct dkv_store *)store;
+    *ret = &store->base;
     return DKV_OK;
 }
 

@@ -5,9 +5,9 @@
 #include "vault/document_bson.h"
 #include "vault/store/mongodb.h"
 
+#define READING "reading the state of"
+#define WRITING "writing the state of"
 #define PAGE 100 /* records read at once by state_list, so that no connection is held while a visitor runs */
-
-DKV_DEFINE_FREEP(mongoc_cursor_t, mongoc_cursor_destroy);
 
 /* ---- One record ---- */
 
@@ -15,16 +15,10 @@ DKV_DEFINE_FREEP(mongoc_cursor_t, mongoc_cursor_destroy);
 static enum dkv_rc read_value(const struct dkv_mongodb_store *store, const char *key, const bson_t *record,
                               struct dkv_span *ret, struct dkv_error *err)
 {
-    bson_iter_t iter;
-    bson_subtype_t subtype = BSON_SUBTYPE_USER;
-    uint32_t len = 0;
-    const uint8_t *data = NULL;
-    if (bson_iter_init_find(&iter, record, "value") && BSON_ITER_HOLDS_BINARY(&iter)) {
-        bson_iter_binary(&iter, &subtype, &len, &data);
-    }
-    DKV_CHECK(data != NULL && subtype == BSON_SUBTYPE_BINARY && len > 0, err, DKV_E_REJECTED_CIPHERTEXT,
-              "the state record %s in the vault %s has no binary value", key, store->where);
-    *ret = dkv_span(data, len);
+    struct dkv_span value;
+    DKV_CHECK(dkv_mongodb_read_binary(record, "value", BSON_SUBTYPE_BINARY, &value) && value.len > 0, err,
+              DKV_E_REJECTED_CIPHERTEXT, "the state record %s in the vault %s has no binary value", key, store->where);
+    *ret = value;
     return DKV_OK;
 }
 
@@ -33,22 +27,15 @@ static enum dkv_rc find_record(struct dkv_mongodb_connection *connection, const 
                                bool *ret_found, struct dkv_error *err)
 {
     DKV_CLEANUP(bson_destroyp) bson_t *query = BCON_NEW("_id", BCON_UTF8(key));
-    DKV_CLEANUP(bson_destroyp) bson_t *opts = BCON_NEW("limit", BCON_INT64(1), "singleBatch", BCON_BOOL(true));
-    DKV_CLEANUP(mongoc_cursor_destroyp) mongoc_cursor_t *cursor =
-        mongoc_collection_find_with_opts(connection->collection, query, opts, NULL /* read_prefs */);
+    DKV_CLEANUP(mongoc_cursor_destroyp) mongoc_cursor_t *cursor = dkv_mongodb_find(connection, query, 1);
     const bson_t *record = NULL;
-    const bson_t *reply = NULL;
-    bson_error_t error = {0};
     struct dkv_span value;
-    const bool found = mongoc_cursor_next(cursor, &record);
-    if (!found && mongoc_cursor_error_document(cursor, &error, &reply)) {
-        return dkv_mongodb_fail(connection->store, "reading the state of", &error, reply, err);
-    }
-    if (found) {
+    DKV_TRY(dkv_mongodb_next(connection->store, cursor, READING, &record, err));
+    if (record != NULL) {
         DKV_TRY(read_value(connection->store, key, record, &value, err));
         DKV_TRY(dkv_buf_append(ret, value, err));
     }
-    *ret_found = found;
+    *ret_found = record != NULL;
     return DKV_OK;
 }
 
@@ -57,10 +44,8 @@ struct state_get {
     struct dkv_buf value;
 };
 
-static enum dkv_rc attempt_get(struct dkv_mongodb_connection *connection, bool repeated, void *arg,
-                               struct dkv_error *err)
+static enum dkv_rc attempt_get(struct dkv_mongodb_connection *connection, void *arg, struct dkv_error *err)
 {
-    (void)repeated;
     struct state_get *get = arg;
     bool found = false;
     DKV_TRY(find_record(connection, get->key, &get->value, &found, err)); /* appends only when it succeeds */
@@ -98,7 +83,7 @@ static enum dkv_rc send_insert(struct dkv_mongodb_connection *connection, const 
     dkv_mongodb_append_bytes(record, "value", put->value);
     const bool done = mongoc_collection_insert_one(connection->collection, record, NULL /* opts */, &reply, &error);
     if (!done && error.code != MONGOC_ERROR_DUPLICATE_KEY) {
-        return dkv_mongodb_fail(connection->store, "writing the state of", &error, &reply, err);
+        return dkv_mongodb_fail(connection->store, WRITING, &error, &reply, err);
     }
     *ret_done = done;
     return DKV_OK;
@@ -115,7 +100,7 @@ static enum dkv_rc send_update(struct dkv_mongodb_connection *connection, const 
     dkv_mongodb_append_bytes(&set, "value", put->value);
     DKV_CLEANUP(bson_destroyp) bson_t *change = BCON_NEW("$set", BCON_DOCUMENT(&set));
     if (!mongoc_collection_update_one(connection->collection, query, change, NULL /* opts */, &reply, &error)) {
-        return dkv_mongodb_fail(connection->store, "writing the state of", &error, &reply, err);
+        return dkv_mongodb_fail(connection->store, WRITING, &error, &reply, err);
     }
     *ret_done = dkv_mongodb_counted(&reply, "matchedCount") > 0;
     return DKV_OK;
@@ -129,7 +114,7 @@ static enum dkv_rc send_delete(struct dkv_mongodb_connection *connection, const 
     bson_error_t error = {0};
     dkv_mongodb_append_bytes(query, "value", put->expected);
     if (!mongoc_collection_delete_one(connection->collection, query, NULL /* opts */, &reply, &error)) {
-        return dkv_mongodb_fail(connection->store, "writing the state of", &error, &reply, err);
+        return dkv_mongodb_fail(connection->store, WRITING, &error, &reply, err);
     }
     *ret_done = dkv_mongodb_counted(&reply, "deletedCount") > 0;
     return DKV_OK;
@@ -150,10 +135,8 @@ static enum dkv_rc send_put(struct dkv_mongodb_connection *connection, struct st
                                : send_update(connection, put, ret_done, err);
 }
 
-static enum dkv_rc attempt_put(struct dkv_mongodb_connection *connection, bool repeated, void *arg,
-                               struct dkv_error *err)
+static enum dkv_rc attempt_put(struct dkv_mongodb_connection *connection, void *arg, struct dkv_error *err)
 {
-    (void)repeated;
     struct state_put *put = arg;
     DKV_CLEANUP(dkv_buf_done) struct dkv_buf current = {0};
     const bool sent_before = put->sent;
@@ -196,10 +179,8 @@ static void page_done(struct page *page)
 }
 
 /* Only texts: what else is there has no key. */
-static enum dkv_rc attempt_page(struct dkv_mongodb_connection *connection, bool repeated, void *arg,
-                                struct dkv_error *err)
+static enum dkv_rc attempt_page(struct dkv_mongodb_connection *connection, void *arg, struct dkv_error *err)
 {
-    (void)repeated;
     struct page *page = arg;
     DKV_CLEANUP(bson_destroyp) bson_t *query = BCON_NEW("_id", "{", page->after != NULL ? "$gt" : "$gte",
                                                         BCON_UTF8(page->after != NULL ? page->after : ""), "}");
@@ -208,22 +189,22 @@ static enum dkv_rc attempt_page(struct dkv_mongodb_connection *connection, bool 
     DKV_CLEANUP(mongoc_cursor_destroyp) mongoc_cursor_t *cursor =
         mongoc_collection_find_with_opts(connection->collection, query, opts, NULL /* read_prefs */);
     const bson_t *record = NULL;
-    const bson_t *reply = NULL;
-    bson_error_t error = {0};
     page->bytes.len = 0;
     page->n = 0;
-    for (; mongoc_cursor_next(cursor, &record); page->n++) {
+    DKV_TRY(dkv_mongodb_next(connection->store, cursor, READING, &record, err));
+    for (; record != NULL && page->n < PAGE; page->n++) {
+        DKV_CHECK(record->len <= DKV_DOCUMENT_MAX, err, DKV_E_REJECTED_CIPHERTEXT,
+                  "the vault %s has a state record of more than %u bytes", connection->store->where, DKV_DOCUMENT_MAX);
         DKV_TRY(dkv_buf_append(&page->bytes, dkv_mongodb_span(record), err));
-    }
-    if (mongoc_cursor_error_document(cursor, &error, &reply)) {
-        return dkv_mongodb_fail(connection->store, "reading the state of", &error, reply, err);
+        DKV_TRY(dkv_mongodb_next(connection->store, cursor, READING, &record, err));
     }
     return DKV_OK;
 }
 
-/* *ret_key borrows from the bytes. A key with a NUL inside would be listed for ever. */
+/* *last borrows from the bytes. A key with a NUL inside, or one that isn't behind the last, would be listed for ever.
+ */
 static enum dkv_rc visit_record(const struct dkv_mongodb_store *store, const bson_t *record, dkv_state_visit_fn visit,
-                                void *arg, const char **ret_key, struct dkv_error *err)
+                                void *arg, const char **last, struct dkv_error *err)
 {
     bson_iter_t iter;
     uint32_t len = 0;
@@ -235,14 +216,16 @@ static enum dkv_rc visit_record(const struct dkv_mongodb_store *store, const bso
     }
     DKV_CHECK(key != NULL && strlen(key) == len, err, DKV_E_REJECTED_CIPHERTEXT,
               "the vault %s has a state record whose _id is no key", store->where);
+    DKV_CHECK(*last == NULL || strcmp(*last, key) < 0, err, DKV_E_REJECTED_CIPHERTEXT,
+              "reading the state of %s: the server gave the record %s twice, or out of its order", store->where, key);
     DKV_TRY(read_value(store, key, record, &value, err));
     DKV_TRY(visit(arg, key, value, err));
-    *ret_key = key;
+    *last = key;
     return DKV_OK;
 }
 
 static enum dkv_rc visit_page(const struct dkv_mongodb_store *store, const struct page *page, dkv_state_visit_fn visit,
-                              void *arg, const char **ret_last, struct dkv_error *err)
+                              void *arg, const char **last, struct dkv_error *err)
 {
     bson_t record;
     size_t at = 0;
@@ -252,7 +235,7 @@ static enum dkv_rc visit_page(const struct dkv_mongodb_store *store, const struc
         len = BSON_UINT32_FROM_LE(len);
         DKV_CHECK(bson_init_static(&record, page->bytes.data + at, len), err, DKV_E_REJECTED_CIPHERTEXT,
                   "the vault %s has a state record that is not BSON", store->where);
-        DKV_TRY(visit_record(store, &record, visit, arg, ret_last, err));
+        DKV_TRY(visit_record(store, &record, visit, arg, last, err));
         at += len;
     }
     return DKV_OK;

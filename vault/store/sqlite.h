@@ -107,6 +107,10 @@ DKV_MUST_USE enum dkv_rc dkv_sqlite_run(struct dkv_sqlite_store *store, sqlite3_
 /* ---- sqlite_read.c ---- */
 
 struct dkv_span dkv_sqlite_column_span(sqlite3_stmt *statement, int at);
+/* dkv_sqlite_read_document: the second column's bytes, appended, unjudged; nothing of one longer than DKV_DOCUMENT_MAX.
+ */
+DKV_MUST_USE enum dkv_rc dkv_sqlite_read_document(struct dkv_sqlite_store *store, sqlite3_stmt *statement,
+                                                  struct dkv_buf *ret, struct dkv_error *err);
 /* dkv_sqlite_read_row: the _id and, appended to ret, the document of a row (id, document), unjudged; nothing of one
  * longer than DKV_DOCUMENT_MAX. DKV_E_REJECTED_CIPHERTEXT: the _id isn't 16 bytes. */
 DKV_MUST_USE enum dkv_rc dkv_sqlite_read_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement,

@@ -87,10 +87,7 @@ static enum dkv_rc insert_unless_taken(struct dkv_sqlite_store *store, struct dk
     if (rc == DKV_OK) {
         return write_document(store, bson, &document, err);
     }
-    if (rc != DKV_E_CONFLICT && err != NULL) {
-        *err = why;
-    }
-    return rc == DKV_E_CONFLICT ? DKV_OK : rc;
+    return rc == DKV_E_CONFLICT ? DKV_OK : dkv_fail_as(err, rc, &why);
 }
 
 static enum dkv_rc insert_rows(struct dkv_sqlite_store *store, void *arg, struct dkv_error *err)

@@ -136,19 +136,40 @@ static int bind_query(const struct query *query, sqlite3_stmt *statement, struct
 
 /* ---- A page ---- */
 
+struct row {
+    struct dkv_uuid id;
+    bool has_uuid;
+    size_t end; /* of its bytes */
+};
+
 struct page {
     struct dkv_buf bytes; /* documents, one after the other */
-    size_t ends[PAGE_DOCUMENTS];
-    struct dkv_uuid ids[PAGE_DOCUMENTS];
+    struct row rows[PAGE_DOCUMENTS];
     size_t n;
+    struct dkv_buf last; /* the last row's id, whatever it is */
     bool is_last;
 };
+
+static void page_done(struct page *page)
+{
+    dkv_buf_done(&page->bytes);
+    dkv_buf_done(&page->last);
+}
 
 static enum dkv_rc add_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct page *page,
                            struct dkv_error *err)
 {
-    DKV_TRY(dkv_sqlite_read_row(store, statement, &page->ids[page->n], &page->bytes, err));
-    page->ends[page->n++] = page->bytes.len;
+    struct row *row = &page->rows[page->n];
+    const struct dkv_span id = dkv_sqlite_column_span(statement, 0);
+    row->has_uuid = id.len == sizeof(row->id.bytes);
+    if (row->has_uuid) {
+        memcpy(row->id.bytes, id.data, sizeof(row->id.bytes));
+    }
+    page->last.len = 0;
+    DKV_TRY(dkv_buf_append(&page->last, id, err));
+    DKV_TRY(dkv_sqlite_read_document(store, statement, &page->bytes, err));
+    row->end = page->bytes.len;
+    page->n++;
     return DKV_OK;
 }
 
@@ -183,10 +204,11 @@ static enum dkv_rc visit_page(const struct page *page, dkv_store_visit_fn visit,
 {
     size_t begin = 0;
     for (size_t i = 0; i < page->n; i++) {
-        const size_t len = page->ends[i] - begin;
+        const struct row *row = &page->rows[i];
+        const size_t len = row->end - begin;
         const struct dkv_span document = len > 0 ? dkv_span(page->bytes.data + begin, len) : dkv_span(NULL, 0);
-        DKV_TRY(visit(arg, &page->ids[i], document, err));
-        begin = page->ends[i];
+        DKV_TRY(visit(arg, row->has_uuid ? &row->id : NULL, document, err));
+        begin = row->end;
     }
     return DKV_OK;
 }
@@ -206,10 +228,9 @@ static enum dkv_rc list_page(struct dkv_sqlite_store *store, const struct query 
     }
     *left = rc == DKV_OK && !page.is_last ? *left - page.n : 0;
     if (rc == DKV_OK && page.n > 0) {
-        last->len = 0;
-        rc = dkv_buf_append(last, dkv_span(page.ids[page.n - 1].bytes, sizeof(page.ids[0].bytes)), err);
+        dkv_buf_steal(last, &page.last);
     }
-    dkv_buf_done(&page.bytes);
+    page_done(&page);
     return rc;
 }
 

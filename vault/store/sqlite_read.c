@@ -16,20 +16,24 @@ struct dkv_span dkv_sqlite_column_span(sqlite3_stmt *statement, int at)
     return dkv_span(data, data != NULL ? (size_t)len : 0);
 }
 
-enum dkv_rc dkv_sqlite_read_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct dkv_uuid *ret_id,
-                                struct dkv_buf *ret, struct dkv_error *err)
+enum dkv_rc dkv_sqlite_read_document(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct dkv_buf *ret,
+                                     struct dkv_error *err)
 {
-    const struct dkv_span id = dkv_sqlite_column_span(statement, 0);
     const struct dkv_span document = dkv_sqlite_column_span(statement, 1);
     const int code = sqlite3_errcode(store->db);
     if (code == SQLITE_NOMEM) { /* a value that SQLite has no memory to hand over looks like an empty one */
         return dkv_sqlite_fail(store->db, store->path, code, "reading", err);
     }
+    return document.len <= DKV_DOCUMENT_MAX ? dkv_buf_append(ret, document, err) : DKV_OK;
+}
+
+enum dkv_rc dkv_sqlite_read_row(struct dkv_sqlite_store *store, sqlite3_stmt *statement, struct dkv_uuid *ret_id,
+                                struct dkv_buf *ret, struct dkv_error *err)
+{
+    const struct dkv_span id = dkv_sqlite_column_span(statement, 0);
+    DKV_TRY(dkv_sqlite_read_document(store, statement, ret, err));
     DKV_CHECK(id.len == sizeof(ret_id->bytes), err, DKV_E_REJECTED_CIPHERTEXT,
               "the vault %s has a row whose _id is %zu bytes long, not 16", store->path, id.len);
-    if (document.len <= DKV_DOCUMENT_MAX) {
-        DKV_TRY(dkv_buf_append(ret, document, err));
-    }
     memcpy(ret_id->bytes, id.data, sizeof(ret_id->bytes));
     return DKV_OK;
 }
@@ -86,8 +90,8 @@ static enum dkv_rc get_one(struct dkv_sqlite_store *store, const struct dkv_uuid
 enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *ids, size_t n,
                                 dkv_store_visit_fn visit, void *arg, struct dkv_error *err)
 {
-    if (n == 0) {
-        return DKV_OK;
+    if (n <= 1) { /* the usual case */
+        return n == 0 ? DKV_OK : get_one(dkv_sqlite_of(base), ids, visit, arg, err);
     }
     DKV_CLEANUP(dkv_freep) struct dkv_uuid *sorted = dkv_calloc(n, sizeof(*sorted));
     if (sorted == NULL) {
@@ -106,20 +110,6 @@ enum dkv_rc dkv_sqlite_get_many(struct dkv_store *base, const struct dkv_uuid *i
 
 /* ---- By name ---- */
 
-static enum dkv_rc check_carries_name(struct dkv_sqlite_store *store, struct dkv_span bson, const char *name,
-                                      struct dkv_error *err)
-{
-    DKV_CLEANUP(dkv_document_done) struct dkv_document document = {0};
-    DKV_TRY(dkv_document_parse(bson, &document, err));
-    for (size_t i = 0; i < document.n_alt_names; i++) {
-        if (strcmp(document.alt_names[i], name) == 0) {
-            return DKV_OK;
-        }
-    }
-    return dkv_fail(err, DKV_E_REJECTED_CIPHERTEXT,
-                    "the vault %s has the alt name \"%s\" for a document that doesn't carry it", store->path, name);
-}
-
 static enum dkv_rc get_named(struct dkv_sqlite_store *store, const char *name, struct dkv_buf *ret,
                              struct dkv_error *err)
 {
@@ -135,7 +125,8 @@ static enum dkv_rc get_named(struct dkv_sqlite_store *store, const char *name, s
     DKV_TRY(dkv_sqlite_step(store, statement, "reading", &found, err));
     DKV_CHECK(!found, err, DKV_E_CONFLICT,
               "two keys in the vault %s have the alt name \"%s\"; name the one meant by its _id", store->path, name);
-    DKV_TRY(check_carries_name(store, dkv_span_buf(&document), name, err));
+    DKV_CHECK(dkv_document_peek_name(dkv_span_buf(&document), name), err, DKV_E_REJECTED_CIPHERTEXT,
+              "the vault %s has the alt name \"%s\" for a document that doesn't carry it", store->path, name);
     return dkv_buf_append(ret, dkv_span_buf(&document), err);
 }
 
