@@ -37,6 +37,18 @@ DKV_MUST_USE enum dkv_rc dkv_provider_file_read_vaults(struct dkv_provider_file 
                                                        struct dkv_error *err);
 void dkv_vault_settings_done(struct dkv_vault_settings *vault);
 
+/* dkv_provider_file_judge_store: what is wrong with a vault's store, store-source and namespace, as faults; fails only
+ * for want of memory. */
+struct dkv_store_reading {
+    const char *prefix; /* "vault" or "vaults.NAME" */
+    unsigned line;      /* the vault's */
+    const struct dkv_value *store, *source, *name_space;
+    bool allow_group_read;
+    struct dkv_faults *faults;
+    struct dkv_error *err;
+};
+DKV_MUST_USE enum dkv_rc dkv_provider_file_judge_store(const struct dkv_store_reading *reading);
+
 /* dkv_store_uri_judge: what is wrong with the text of a store (`store`, or what a store-source's file holds),
  * without repeating it; NULL when nothing is. A store-source may hold a password (may_hold_password). */
 const char *dkv_store_uri_judge(const char *uri, bool may_hold_password);

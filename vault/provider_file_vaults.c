@@ -2,7 +2,6 @@
 /* `vault` and `vaults`: where a vault's documents are, which keys may protect new data, which alt names are pinned.
  * Owns: what a struct dkv_vault_settings points to. Invariant: a vault without a fault has exactly one of store and
  * store_source, and every id of encrypt_with is an entry of `providers`. No lock. */
-#include "base/file.h"
 #include "base/mem.h"
 #include "vault/provider_file_groups.h"
 
@@ -87,98 +86,20 @@ static enum dkv_rc add_fault(const struct reading *reading, unsigned line, size_
     return dkv_fault_add(reading->faults, line, setting, reading->err, "%s", words);
 }
 
-/* ---- store, store-source, namespace ---- */
-
-static enum dkv_rc fault_unknown_option(const struct reading *reading, unsigned line, const char *name, size_t len)
-{
-    char words[256], text[64];
-    const char *nearest = dkv_store_uri_nearest_option(name, len);
-    len = len < sizeof(text) ? len : sizeof(text) - 1;
-    memcpy(text, name, len);
-    text[len] = '\0';
-    size_t end = dkv_line_put(words, sizeof(words), 0, "has an option that MongoDB's URIs don't have, \"");
-    end = dkv_line_put(words, sizeof(words), end, text);
-    end = dkv_line_put(words, sizeof(words), end, nearest != NULL ? "\"; did you mean " : "\"");
-    end = dkv_line_put(words, sizeof(words), end, nearest != NULL ? nearest : "");
-    (void)dkv_line_put(words, sizeof(words), end, nearest != NULL ? "?" : "");
-    return add_fault(reading, line, VAULT_STORE, words);
-}
-
-/* The keys are wrapped, but libmongoc isn't made for a server that lies. */
-static enum dkv_rc warn_of_tls(const struct reading *reading, const struct dkv_value *store)
-{
-    char setting[DKV_SETTING_MAX];
-    if (dkv_store_uri_is_sqlite(store->text) || !dkv_store_uri_lacks_tls(store->text)) {
-        return DKV_OK;
-    }
-    dkv_setting_path(setting, reading->prefix, vault_options[VAULT_STORE].name);
-    return dkv_fault_add_warning(reading->faults, store->line, setting, reading->err, "%s",
-                                 "without tls=true anybody on the way can pass for the server");
-}
-
-static enum dkv_rc judge_uri(const struct reading *reading, const struct dkv_value *store)
-{
-    size_t len = 0;
-    const char *wrong = dkv_store_uri_judge(store->text, false /* may_hold_password */);
-    if (wrong != NULL) {
-        return add_fault(reading, store->line, VAULT_STORE, wrong);
-    }
-    const char *unknown = dkv_store_uri_is_sqlite(store->text) ? NULL : dkv_store_uri_unknown_option(store->text, &len);
-    if (unknown != NULL) {
-        return fault_unknown_option(reading, store->line, unknown, len);
-    }
-    return warn_of_tls(reading, store);
-}
-
-/* A warning, since this machine may not use the vault at all; opening it judges anew. */
-static enum dkv_rc warn_of_source(const struct reading *reading, const struct dkv_value *source)
-{
-    static const char scheme[] = "file:";
-    struct dkv_error own = {0};
-    char setting[DKV_SETTING_MAX];
-    const bool allow_group_read = reading->vault->values[VAULT_ALLOW_GROUP_READ].flag;
-    if (strncmp(source->text, scheme, strlen(scheme)) != 0 ||
-        dkv_secret_file_judge(source->text + strlen(scheme), allow_group_read, &own) == DKV_OK) {
-        return DKV_OK;
-    }
-    dkv_setting_path(setting, reading->prefix, vault_options[VAULT_STORE_SOURCE].name);
-    return dkv_fault_add_warning(reading->faults, source->line, setting, reading->err, "%s", own.message);
-}
-
 static enum dkv_rc judge_store(const struct reading *reading)
 {
-    const struct dkv_value *store = &reading->vault->values[VAULT_STORE];
-    const struct dkv_value *source = &reading->vault->values[VAULT_STORE_SOURCE];
-    if (dkv_value_is_given(store) && dkv_value_is_given(source)) {
-        return add_fault(reading, source->line, VAULT_STORE_SOURCE, "stands beside store: give one of them");
-    }
-    if (!dkv_value_is_given(store) && !dkv_value_is_given(source)) {
-        return add_fault(reading, reading->vault->line, VAULT_STORE, "is missing (or store-source)");
-    }
-    if (source->is_set) {
-        return warn_of_source(reading, source);
-    }
-    return store->is_set ? judge_uri(reading, store) : DKV_OK;
-}
-
-static enum dkv_rc judge_namespace(const struct reading *reading)
-{
-    const struct dkv_value *store = &reading->vault->values[VAULT_STORE];
-    const struct dkv_value *space = &reading->vault->values[VAULT_NAMESPACE];
-    const bool sqlite = store->is_set && dkv_store_uri_is_sqlite(store->text);
-    const bool mongodb = store->is_set && dkv_store_uri_judge(store->text, true) == NULL && !sqlite;
-    if (sqlite && dkv_value_is_given(space)) {
-        return add_fault(reading, space->line, VAULT_NAMESPACE, "belongs to a mongodb:// store: leave it out");
-    }
-    if (mongodb && !dkv_value_is_given(space)) {
-        return add_fault(reading, store->line, VAULT_NAMESPACE,
-                         "is missing: a mongodb:// store needs DATABASE.COLLECTION");
-    }
-    const char *dot = space->is_set ? strchr(space->text, '.') : NULL;
-    if (space->is_set && (dot == NULL || dot == space->text || dot[1] == '\0')) {
-        return add_fault(reading, space->line, VAULT_NAMESPACE, "must be DATABASE.COLLECTION");
-    }
-    return DKV_OK;
+    const struct dkv_value *values = reading->vault->values;
+    const struct dkv_store_reading store = {
+        .prefix = reading->prefix,
+        .line = reading->vault->line,
+        .store = &values[VAULT_STORE],
+        .source = &values[VAULT_STORE_SOURCE],
+        .name_space = &values[VAULT_NAMESPACE],
+        .allow_group_read = values[VAULT_ALLOW_GROUP_READ].flag,
+        .faults = reading->faults,
+        .err = reading->err,
+    };
+    return dkv_provider_file_judge_store(&store);
 }
 
 /* ---- encrypt-with ---- */
@@ -305,7 +226,6 @@ static enum dkv_rc read_vault(struct dkv_provider_file *file, const struct dkv_n
     }
     take_values(vault);
     DKV_TRY(judge_store(&reading));
-    DKV_TRY(judge_namespace(&reading));
     DKV_TRY(judge_encrypt_with(&reading));
     return take_names(&reading);
 }
