@@ -131,7 +131,7 @@ bool dkv_mongodb_filter_is_whole(const struct dkv_key_filter *filter);
 DKV_MUST_USE enum dkv_rc dkv_mongodb_filter_takes(const struct dkv_key_filter *filter, struct dkv_span document,
                                                   bool *ret, struct dkv_error *err);
 
-/* ---- mongodb_read.c ---- */
+/* ---- mongodb_cursor.c ---- */
 
 /* dkv_mongodb_find: a query whose answer is one batch; its errors come out of dkv_mongodb_next. */
 mongoc_cursor_t *dkv_mongodb_find(const struct dkv_mongodb_connection *connection, const bson_t *query, int64_t limit);
@@ -139,6 +139,9 @@ mongoc_cursor_t *dkv_mongodb_find(const struct dkv_mongodb_connection *connectio
  * dkv_mongodb_fail. DKV_E_TRANSIENT also when the server says for ever that there is more and gives nothing. */
 DKV_MUST_USE enum dkv_rc dkv_mongodb_next(const struct dkv_mongodb_store *store, mongoc_cursor_t *cursor,
                                           const char *doing, const bson_t **ret_row, struct dkv_error *err);
+
+/* ---- mongodb_read.c ---- */
+
 /* dkv_mongodb_get: the stored bytes under an _id, unjudged, appended to ret; *ret_found false: there are none. */
 DKV_MUST_USE enum dkv_rc dkv_mongodb_get(struct dkv_mongodb_connection *connection, const struct dkv_uuid *id,
                                          struct dkv_buf *ret, bool *ret_found, struct dkv_error *err);
