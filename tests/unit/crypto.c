@@ -290,15 +290,35 @@ static int encrypt_beside_a_host_without_aes(void)
     return EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL) == NULL ? 0 : 3;
 }
 
-static int in_child_with_openssl_conf(const char *text, int (*body)(void))
+static int encrypt_beside_a_broken_host(void)
+{
+    struct dkv_error err = {0};
+    return all_calls(&err) == DKV_OK && ERR_peek_error() == 0 ? 0 : 1;
+}
+
+/* What a program of its own does: libmongoc starts OpenSSL, and with it the host's configuration, while it is loaded. */
+static int (*const bodies[])(void) = {encrypt_beside_a_host_without_aes, encrypt_beside_a_broken_host};
+enum { WITHOUT_AES, BROKEN };
+
+static int run_body(const char *number)
+{
+    ERR_clear_error(); /* libmongoc's */
+    return bodies[number[0] == '1' ? BROKEN : WITHOUT_AES]();
+}
+
+static char self[PATH_MAX];
+
+static int in_program_with_openssl_conf(const char *text, int body)
 {
     int status = 0;
+    char number[] = {(char)('0' + body), '\0'};
     const char *path = dkv_test_write("openssl.cnf", text, strlen(text), 0600);
     const pid_t child = fork();
     if (child == 0) {
-        setenv("OPENSSL_CONF", path, 1); /* read by OpenSSL when it first needs it, which is not yet */
+        setenv("OPENSSL_CONF", path, 1);
         setenv("OPENSSL_MODULES", "/nonexistent", 1);
-        _exit(body());
+        execl(self, self, "--body", number, NULL); /* /proc/self/exe may be valgrind */
+        _exit(99);
     }
     CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
     CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
@@ -307,21 +327,13 @@ static int in_child_with_openssl_conf(const char *text, int (*body)(void))
 
 static void the_openssl_configuration_of_the_host_has_no_say(void)
 {
-    CU_ASSERT_EQUAL(in_child_with_openssl_conf("openssl_conf = a\n[a]\nproviders = b\n[b]\nbase = c\n[c]\nactivate = "
-                                               "1\n",
-                                               encrypt_beside_a_host_without_aes),
-                    0);
-}
-
-static int encrypt_beside_a_broken_host(void)
-{
-    struct dkv_error err = {0};
-    return all_calls(&err) == DKV_OK && ERR_peek_error() == 0 ? 0 : 1;
+    const char *conf = "openssl_conf = a\n[a]\nproviders = b\n[b]\nbase = c\n[c]\nactivate = 1\n";
+    CU_ASSERT_EQUAL(in_program_with_openssl_conf(conf, WITHOUT_AES), 0);
 }
 
 static void a_broken_openssl_configuration_does_no_harm(void)
 {
-    CU_ASSERT_EQUAL(in_child_with_openssl_conf("openssl_conf = a\n[a\n\x01", encrypt_beside_a_broken_host), 0);
+    CU_ASSERT_EQUAL(in_program_with_openssl_conf("openssl_conf = a\n[a\n\x01", BROKEN), 0);
 }
 
 static int constant_bytes(unsigned char *bytes, int len)
@@ -843,6 +855,12 @@ DKV_TEST_OPENSSL_MEMORY(counted_malloc, counted_realloc, counted_free);
 
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "--body") == 0) {
+        return run_body(argv[2]);
+    }
+    if (realpath(argv[0], self) == NULL) {
+        return 99;
+    }
     static const struct dkv_test tests[] = {
         DKV_TEST(a_start_that_failed_for_want_of_memory_can_be_repeated),
         DKV_TEST(the_openssl_configuration_of_the_host_has_no_say),
