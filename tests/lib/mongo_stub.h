@@ -56,8 +56,8 @@ uint16_t dkv_stub_port(const struct dkv_stub *stub);
 /* dkv_stub_uri: the stub's, with these options ("&w=1") behind. Borrowed, until the next call. */
 const char *dkv_stub_uri(struct dkv_stub *stub, const char *options);
 
-/* dkv_stub_script: these rules from now on, instead of any others; forgets the commands and counts calls anew. What the
- * rules point to must last as long as the script. */
+/* dkv_stub_script: these rules from now on, instead of any others; forgets the commands and counts calls anew. The rules
+ * and what they point to must last as long as the script. */
 void dkv_stub_script(struct dkv_stub *stub, const struct dkv_stub_rule *rules, size_t n);
 
 /* What it was sent since the script began, in order of arrival, but for hello, ping, endSessions and killCursors: these
